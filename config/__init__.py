@@ -1,0 +1,1 @@
+"""How it is set up: one TOML file, checked whole, every error with file, key and hint."""

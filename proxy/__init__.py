@@ -1,0 +1,1 @@
+"""The server: listeners, front-ends, upstreams and the command line."""

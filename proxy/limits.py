@@ -1,0 +1,73 @@
+"""Every size, count and time limit of the server, unit in the name, reason beside it.
+
+Nothing here is read from the config: what an administrator may change lives in `config.models`. Limits that
+belong to credentials (hash queue, throttle windows) live beside their code in `auth`.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+# --- connections, before anyone signed in -------------------------------------------------------------------
+
+TLS_HANDSHAKE_S: Final = 10.0
+"""A handshake is over in a few round trips; the slowest honest link needs no more."""
+SIGN_IN_S: Final = 60.0
+"""From the accepted socket to a tagged OK; a person typing a password is not on this connection."""
+STRANGERS_PER_ADDRESS: Final = 60
+"""Connections before sign-in from one /32 or /64; Apple clients open up to 40 at once."""
+STRANGERS_PER_SITE: Final = 240
+"""The same for an IPv6 /48."""
+STRANGERS_IN_ALL: Final = 1_000
+"""Connections before sign-in from everyone; beyond it the oldest idle one is dropped."""
+ACCEPT_BACKOFF_S: Final = 0.1
+"""Pause after EMFILE, ENFILE, ENOBUFS or ENOMEM: the listener neither spins nor dies."""
+ACCEPT_BACKLOG: Final = 1_024
+ERRORS_PER_CONNECTION: Final = 10
+"""Bad commands before the connection is closed; an HTTP verb closes it at once (ALPACA)."""
+SIGN_IN_FAILURES_PER_CONNECTION: Final = 5
+"""Refused sign-ins before BYE; at least three, Claws Mail takes an early BYE for an outage."""
+
+# --- IMAP before sign-in (RFC 9051, RFC 7888, RFC 2971) -----------------------------------------------------
+
+IMAP_LINE_OCTETS: Final = 8_192
+"""RFC 7162 §4 recommends that servers take lines of at least 8,192 octets."""
+IMAP_SASL_LINE_OCTETS: Final = 12_288
+"""RFC 4954 §4.12 names this for SASL answers; used on every protocol."""
+IMAP_LITERAL_OCTETS: Final = 4_096
+"""LITERAL- promises exactly this (RFC 7888 §5)."""
+IMAP_LITERAL_DIGITS: Final = 5
+IMAP_NESTING: Final = 8
+IMAP_ID_PAIRS: Final = 30
+"""RFC 2971 §3.3."""
+IMAP_ID_VALUE_OCTETS: Final = 1_024
+"""RFC 2971 §3.3 says at most 1,024 octets a value."""
+
+# --- upstream ------------------------------------------------------------------------------------------------
+
+UPSTREAM_CONNECT_S: Final = 5.0
+UPSTREAM_SIGN_IN_S: Final = 10.0
+"""From connect to the upstream's tagged reply; a silent upstream is an outage after this."""
+UPSTREAM_PREAMBLE_OCTETS: Final = 65_536
+"""Greeting, capabilities and untagged lines before the tagged reply, in all."""
+PIPELINED_OCTETS: Final = 65_536
+"""What a client may send behind LOGIN before we stop reading it."""
+
+# --- after sign-in -------------------------------------------------------------------------------------------
+
+RELAY_BUFFER_OCTETS: Final = 262_144
+"""The one receive buffer of the process, and the most a reader that does not read can hold in us."""
+IMAP_IDLE_S: Final = 35 * 60.0
+"""RFC 9051 §5.4 asks for at least 30 minutes."""
+TCP_KEEPALIVE_IDLE_S: Final = 120
+TCP_KEEPALIVE_INTERVAL_S: Final = 30
+TCP_KEEPALIVE_PROBES: Final = 4
+
+# --- worker --------------------------------------------------------------------------------------------------
+
+FEED_POLL_S: Final = 0.1
+"""How often an idle worker looks at the change feed; a revocation cuts within a second."""
+FEED_BLIND_S: Final = 30.0
+"""Without a successful look for this long, every session is cut."""
+REPORT_WAIT_S: Final = 2.0
+"""How long the command line waits for the workers' reports of a revocation."""
