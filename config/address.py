@@ -1,0 +1,186 @@
+"""Addresses: where the server behind the gate is, and where the gate itself listens.
+
+An upstream address is one of four forms, and none of them is plain TCP:
+
+    imaps://HOST[:PORT]            TLS from the first octet (RFC 8314), port 993
+    imap+starttls://HOST[:PORT]    STARTTLS (RFC 9051 §6.2.1), never without it, port 143
+    unix:/PATH                     a Unix socket; a relative path is taken from the config file's folder
+    embedded                       the mail server that Wicketgate runs itself
+
+Nothing here resolves a name, opens a socket or looks at a file.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from enum import StrEnum
+from ipaddress import IPv6Address, ip_address
+from pathlib import Path
+from typing import Final
+
+SOCKET_PATH_OCTETS: Final = 103
+"""The longest path that can be bound or connected everywhere (`sun_path`: Linux 107, macOS 103 octets)."""
+_HOST_OCTETS: Final = 253
+_LABEL: Final = re.compile(r"(?!-)[a-z0-9_-]{1,63}(?<!-)\Z")
+_PORT: Final = re.compile(r"[0-9]{1,5}\Z")
+_FORMS: Final = "write imaps://HOST, imap+starttls://HOST, unix:/PATH or embedded"
+
+
+class AddressKind(StrEnum):
+    """How an upstream is reached."""
+
+    IMAPS = "imaps"
+    IMAP_STARTTLS = "imap+starttls"
+    UNIX = "unix"
+    EMBEDDED = "embedded"
+
+
+_DEFAULT_PORT: Final = {AddressKind.IMAPS: 993, AddressKind.IMAP_STARTTLS: 143}
+
+
+class AddressError(ValueError):
+    """The text is not an address; `hint` says what would be one."""
+
+    def __init__(self, what: str, hint: str) -> None:
+        super().__init__(what)
+        self.hint = hint
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Address:
+    """Where an upstream is. `host` and `port` belong to the TCP kinds, `path` to `unix`."""
+
+    kind: AddressKind
+    host: str = ""
+    """A name in lower case or an IP address without brackets."""
+    port: int = 0
+    path: Path | None = None
+
+    @property
+    def over_tls(self) -> bool:
+        """Whether the way there is TCP, and so TLS with a checked certificate."""
+        return self.kind in _DEFAULT_PORT
+
+    def __str__(self) -> str:
+        match self.kind:
+            case AddressKind.EMBEDDED:
+                return "embedded"
+            case AddressKind.UNIX:
+                return f"unix:{self.path}"
+            case _:
+                return f"{self.kind}://{joined(self.host, self.port)}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Listen:
+    """Where the gate listens: an IP address and a port, 0 for any free one."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return joined(self.host, self.port)
+
+
+def parse(text: str, folder: Path = Path()) -> Address:
+    """Read an upstream address; relative socket paths start at `folder`. Raises AddressError."""
+    if text == "embedded":
+        return Address(kind=AddressKind.EMBEDDED)
+    if text.startswith("unix:"):
+        return Address(kind=AddressKind.UNIX, path=_socket_path(text.removeprefix("unix:"), folder))
+    scheme, separator, rest = text.partition("://")
+    if not separator:
+        raise AddressError(f"{text!r} is not an address", _FORMS)
+    if scheme not in (AddressKind.IMAPS, AddressKind.IMAP_STARTTLS):
+        raise AddressError(f"{scheme}:// is not a kind of upstream address", _scheme_hint(scheme))
+    kind = AddressKind(scheme)
+    host, port = _split(rest.removesuffix("/"), f"write {kind}://HOST or {kind}://HOST:PORT, nothing more")
+    if port == 0:
+        raise AddressError("port 0 cannot be connected to", f"leave the port out for {_DEFAULT_PORT[kind]}")
+    return Address(kind=kind, host=host, port=_DEFAULT_PORT[kind] if port is None else port)
+
+
+def parse_listen(text: str) -> Listen:
+    """Read where to listen, as in `127.0.0.1:993` or `[::]:993`. Raises AddressError."""
+    hint = 'write an IP address and a port, as in "127.0.0.1:1993" or "[::]:993"'
+    host, port = _split(text, hint)
+    if port is None:
+        raise AddressError(f"{text!r} has no port", hint)
+    try:
+        ip_address(host)
+    except ValueError:
+        raise AddressError(f"{host!r} is not an IP address", hint) from None
+    return Listen(host=host, port=port)
+
+
+def host_name(text: str) -> str:
+    """Give a host name in lower case or an IP address in its short form. Raises AddressError.
+
+    Names are ASCII (RFC 1123 §2.1, underscores tolerated); others are written in their `xn--` form.
+    """
+    bare = text.removesuffix(".").lower()
+    try:
+        return str(ip_address(bare))
+    except ValueError:
+        pass
+    if not bare.isascii():
+        raise AddressError(f"{text!r} is not ASCII", "write an international name in its xn-- form")
+    labels = bare.split(".")
+    numeric = labels[-1].isdigit()
+    if not bare or len(bare) > _HOST_OCTETS or numeric or not all(map(_LABEL.match, labels)):
+        raise AddressError(f"{text!r} is not a host name", 'write a name such as "mail.example.org"')
+    return bare
+
+
+def joined(host: str, port: int) -> str:
+    """Write host and port as one, an IPv6 address in brackets."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def _socket_path(text: str, folder: Path) -> Path:
+    """Read the path of a Unix socket."""
+    if not text.strip("/") or "\0" in text:
+        raise AddressError("the path of the socket is missing", "write unix:/run/dovecot/imap or the like")
+    path = Path("/", text.lstrip("/")) if text.startswith("/") else folder / text
+    if len(str(path).encode("utf-8", "surrogateescape")) > SOCKET_PATH_OCTETS:
+        hint = f"the system takes at most {SOCKET_PATH_OCTETS} octets; link the socket at a shorter path"
+        raise AddressError(f"the path {path} is too long for a socket", hint)
+    return path
+
+
+def _split(text: str, hint: str) -> tuple[str, int | None]:
+    """Split `HOST[:PORT]`; an IPv6 address must stand in brackets."""
+    if text.startswith("["):
+        inner, bracket, tail = text[1:].partition("]")
+        try:
+            host = str(IPv6Address(inner))
+        except ValueError:
+            bracket = ""
+        if not bracket or (tail and not tail.startswith(":")):
+            raise AddressError(f"{text!r} has no IPv6 address in its brackets", hint)
+        return host, _port(tail[1:], hint) if tail else None
+    name, colon, tail = text.partition(":")
+    if ":" in tail:
+        raise AddressError(f"{text!r} is ambiguous", "write an IPv6 address in brackets, as in [::1]:993")
+    try:
+        host = host_name(name)
+    except AddressError as error:
+        raise AddressError(str(error), hint) from None
+    return host, _port(tail, hint) if colon else None
+
+
+def _port(text: str, hint: str) -> int:
+    """Read a port number."""
+    if not _PORT.match(text) or int(text) > 65_535:
+        raise AddressError(f"{text!r} is not a port", hint)
+    return int(text)
+
+
+def _scheme_hint(scheme: str) -> str:
+    """Say what to write instead of a scheme that is not offered."""
+    if scheme == "imap":
+        return "plain IMAP is not offered; write imap+starttls:// or imaps://, or unix: for the same machine"
+    if scheme.startswith(("smtp", "lmtp", "http")):
+        return "this version speaks IMAP only; " + _FORMS
+    return _FORMS

@@ -1,0 +1,92 @@
+"""The kinds of value a config file holds: paths, host names, addresses and the address of a store.
+
+Each reads the text of one key and raises the error `config.problems.wrong` makes, with a hint. Nothing here
+looks at a file, a name server or a socket.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo
+
+from config.address import Address, AddressError, Listen, host_name, parse, parse_listen
+from config.problems import wrong
+
+
+def url_of(path: Path) -> str:
+    """Write the URL of an SQLite file as SQLAlchemy reads it: `sqlite:///` and the absolute path."""
+    return f"sqlite:///{path.absolute()}"
+
+
+def path_of(url: str) -> Path:
+    """Give the file of a URL made by `url_of`."""
+    return Path(url.removeprefix("sqlite:///"))
+
+
+def sqlite_url(text: str, folder: Path) -> str:
+    """Read `sqlite:PATH`; after the colon any number of slashes is one, so `sqlite:///var/x` is absolute."""
+    scheme, _, rest = text.partition(":")
+    scheme = scheme.partition("+")[0]
+    if scheme in ("postgresql", "postgres"):
+        raise wrong("PostgreSQL is not in this version", 'write "sqlite:PATH"')
+    if scheme != "sqlite" or not rest.strip("/") or any(mark in rest for mark in "?#%\0"):
+        raise wrong("is not the address of a store", 'write "sqlite:PATH", as in "sqlite:data/gate.db"')
+    if rest == ":memory:":
+        raise wrong("a store in memory forgets every account", 'write "sqlite:PATH"')
+    return url_of(Path("/", rest.lstrip("/")) if rest.startswith("/") else folder / rest)
+
+
+def folder_of(info: ValidationInfo) -> Path:
+    """Give the folder that relative paths start at."""
+    context = info.context or {}
+    return Path(context.get("folder", ""))
+
+
+def _path(value: object, info: ValidationInfo) -> Path:
+    """Read a path; a relative one starts at the config file's folder."""
+    if isinstance(value, Path):
+        return value
+    if not isinstance(value, str) or not value.strip() or "\0" in value:
+        raise wrong("is not a path", 'write it as text in quotes, as in "tls/server.pem"')
+    return folder_of(info) / Path(value).expanduser()
+
+
+def _host(value: str) -> str:
+    try:
+        return host_name(value)
+    except AddressError as error:
+        raise wrong(str(error), error.hint) from None
+
+
+def _certificate_name(value: str) -> str:
+    """A host name, an IP address, or a name whose first label is `*`."""
+    star = "*." if value.startswith("*.") else ""
+    return star + _host(value.removeprefix("*."))
+
+
+def _upstream_address(value: object, info: ValidationInfo) -> Address:
+    if isinstance(value, Address):
+        return value
+    try:
+        return parse(value if isinstance(value, str) else "", folder_of(info))
+    except AddressError as error:
+        raise wrong(str(error), error.hint) from None
+
+
+def _listen(value: object) -> Listen:
+    if isinstance(value, Listen):
+        return value
+    try:
+        return parse_listen(value if isinstance(value, str) else "")
+    except AddressError as error:
+        raise wrong(str(error), error.hint) from None
+
+
+ConfigPath = Annotated[Path, BeforeValidator(_path)]
+HostName = Annotated[str, AfterValidator(_host)]
+CertificateName = Annotated[str, AfterValidator(_certificate_name)]
+UpstreamAddress = Annotated[Address, BeforeValidator(_upstream_address)]
+ListenAddress = Annotated[Listen, BeforeValidator(_listen)]
+ShortText = Annotated[str, Field(min_length=1, max_length=200)]

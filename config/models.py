@@ -1,0 +1,348 @@
+"""The configuration as values: one frozen model a section of the TOML file.
+
+Models read text and paths, check what can be known from the text alone, and touch neither files nor network
+(`Keys.load` is the one exception, and is called by name). Relative paths start at the folder given as
+validation context `folder`. Whether files exist and fit together is asked by `config.inspect`; turning what
+pydantic says into problems for people is done by `config.load`.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal, Self
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationInfo,
+    field_validator,
+)
+
+from config.address import Address, AddressError, AddressKind, Listen, host_name, parse, parse_listen
+from config.keys import read_key
+from config.private import PrivateFileError
+from config.problems import ConfigErrors, Problem, wrong
+
+MOST_APP_PASSWORDS: Final = 25
+LOGIN_WORDS: Final = ("{email}", "{user}", "{domain}")
+_APP_FLOOR_KIB: Final = 1_024
+_PRIMARY_FLOOR_KIB: Final = 19_456
+"""OWASP's least memory for argon2id of chosen passwords (19 MiB)."""
+_MOST_KIB: Final = 1_048_576
+_MOST_PASSES: Final = 10
+
+
+class Section(BaseModel):
+    """A table of the file: unknown keys are errors and nothing changes once read."""
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", strict=False, arbitrary_types_allowed=True, hide_input_in_errors=True
+    )
+
+
+class Server(Section):
+    """Who we are."""
+
+    public_host: HostName = Field(description='the name apps connect to, as in "mail.example.org"')
+    data: ConfigPath = Field(description='the folder for what the server keeps, as in "/var/lib/wicketgate"')
+    workers: int = Field(default=1, description="how many processes serve; this version runs exactly one")
+    portal_url: str | None = Field(
+        default=None, max_length=200, description="the page where people get app passwords, named in refusals"
+    )
+
+    @field_validator("workers")
+    @classmethod
+    def _one_worker(cls, value: int) -> int:
+        if value != 1:
+            raise wrong(
+                f"{value} workers are not offered in this version", "leave it out: one process serves"
+            )
+        return value
+
+    @field_validator("portal_url")
+    @classmethod
+    def _portal_is_a_web_address(cls, value: str | None) -> str | None:
+        plain = value is None or (value.isascii() and value.isprintable() and " " not in value)
+        if not plain or (value is not None and not value.startswith("https://")):
+            raise wrong("is not a web address", 'write it as in "https://apps.example.org/"')
+        return value
+
+
+class Certificate(Section):
+    """One certificate, chosen when a client asks for one of its names."""
+
+    names: tuple[CertificateName, ...] = Field(min_length=1, description="the names clients may ask for")
+    certificate: ConfigPath = Field(description="PEM file: the certificate, then its intermediates")
+    key: ConfigPath = Field(description="PEM file: the certificate's private key, without a password")
+
+    def covers(self, host: str) -> bool:
+        """Whether one of the names is `host`, a leading `*` standing for one label (RFC 9525 §6.3)."""
+        parent = host.partition(".")[2]
+        return host in self.names or (bool(parent) and f"*.{parent}" in self.names)
+
+
+class Tls(Section):
+    """The certificates."""
+
+    certificate: tuple[Certificate, ...] = Field(min_length=1, description="one [[tls.certificate]] or more")
+
+    @field_validator("certificate")
+    @classmethod
+    def _no_name_twice(cls, value: tuple[Certificate, ...]) -> tuple[Certificate, ...]:
+        seen: set[str] = set()
+        for name in (name for certificate in value for name in set(certificate.names)):
+            if name in seen:
+                raise wrong(f"{name} is named by two certificates", "name it under one of them")
+            seen.add(name)
+        return value
+
+
+class Listeners(Section):
+    """Where apps connect."""
+
+    imaps: tuple[ListenAddress, ...] = Field(
+        default=(), description="IMAP with TLS from the first octet (993)"
+    )
+    imap: tuple[ListenAddress, ...] = Field(
+        default=(), validate_default=True, description="IMAP with STARTTLS, required before sign-in (143)"
+    )
+
+    @field_validator("imap")
+    @classmethod
+    def _each_once(cls, value: tuple[Listen, ...], info: ValidationInfo) -> tuple[Listen, ...]:
+        if "imaps" not in info.data:
+            return value
+        taken = (*info.data["imaps"], *value)
+        if not taken:
+            hint = 'write imaps = ["[::]:993"] or the like'
+            raise wrong("nothing to listen on", hint, key="listen")
+        fixed = [listen for listen in taken if listen.port]
+        if twice := next((listen for listen in fixed if fixed.count(listen) > 1), None):
+            raise wrong(f"{twice} is listed twice", "give each listener an address of its own", key="listen")
+        return value
+
+
+class Store(Section):
+    """Where accounts and app passwords are kept."""
+
+    url: str = Field(description='"sqlite:PATH", as in "sqlite:/var/lib/wicketgate/gate.db"')
+    activity_url: str = Field(
+        default="", validate_default=True, description="the second file, for last use and history of sign-ins"
+    )
+
+    @field_validator("url")
+    @classmethod
+    def _gate_url(cls, value: str, info: ValidationInfo) -> str:
+        return sqlite_url(value, folder_of(info))
+
+    @field_validator("activity_url")
+    @classmethod
+    def _activity_url(cls, value: str, info: ValidationInfo) -> str:
+        gate = info.data.get("url")
+        if gate is None:
+            return value
+        url = sqlite_url(value, folder_of(info)) if value else url_of(path_of(gate).with_name("activity.db"))
+        if url == gate:
+            raise wrong("is the same file as store.url", "leave it out: activity.db beside the first file")
+        return url
+
+    @property
+    def gate_file(self) -> Path:
+        """The file of accounts, app passwords and the change feed."""
+        return path_of(self.url)
+
+    @property
+    def activity_file(self) -> Path:
+        """The file of last use and history; losing it harms nothing."""
+        return path_of(self.activity_url)
+
+
+class Keys(Section):
+    """The master keys; one is used for what is new, the others read what is old."""
+
+    current: ShortText = Field(description="the name of the key that new secrets are sealed with")
+    files: dict[ShortText, ConfigPath] = Field(min_length=1, description="key names and their files")
+
+    @field_validator("files")
+    @classmethod
+    def _has_the_current(cls, value: dict[str, Path], info: ValidationInfo) -> dict[str, Path]:
+        current = info.data.get("current")
+        if current is not None and current not in value:
+            raise wrong(f"has no {current!r}, which keys.current names", f"keys there: {', '.join(value)}")
+        return value
+
+    def load(self) -> dict[str, bytes]:
+        """Read every key file: key name to 32 octets. Raises ConfigErrors with all that is wrong."""
+        keys: dict[str, bytes] = {}
+        problems: list[Problem] = []
+        for name, path in self.files.items():
+            try:
+                keys[name] = read_key(path)
+            except PrivateFileError as error:
+                problems.append(
+                    Problem(file=path, key=f"keys.files.{name}", what=str(error), hint=error.hint)
+                )
+        if problems:
+            raise ConfigErrors(problems)
+        return keys
+
+
+class Primary(Section):
+    """How primary passwords are checked."""
+
+    kind: Literal["local"] = Field(default="local", description='"local": kept by Wicketgate, hashed')
+
+
+class SignIn(Section):
+    """How the gate signs in upstream for an account, without a secret of the account's own."""
+
+    kind: Literal["authzid"] = Field(
+        description='"authzid": SASL PLAIN (RFC 4616) as the gate, on behalf of the account'
+    )
+    user: ShortText = Field(description="the gate's own user at the upstream")
+    secret_file: ConfigPath = Field(description="the file with that user's password, one line, mode 0400")
+
+    @field_validator("user")
+    @classmethod
+    def _no_control_characters(cls, value: str) -> str:
+        if not value.isprintable():
+            raise wrong("holds characters that cannot be sent", "write printable characters only")
+        return value
+
+
+class ImapUpstream(Section):
+    """The IMAP server behind the gate."""
+
+    address: UpstreamAddress = Field(
+        description="imaps://HOST, imap+starttls://HOST, unix:/PATH, or embedded for the built-in mail server"
+    )
+    sign_in: SignIn | None = Field(
+        default=None, validate_default=True, description="how the gate signs in there; not for embedded"
+    )
+    login: ShortText = Field(
+        default="{email}", description="the account's login there: {email}, {user}, {domain}"
+    )
+    ca_file: ConfigPath | None = Field(default=None, description="PEM file: trust these authorities alone")
+    server_name: HostName | None = Field(default=None, description="the name to expect in its certificate")
+
+    @field_validator("sign_in")
+    @classmethod
+    def _sign_in_fits(cls, value: SignIn | None, info: ValidationInfo) -> SignIn | None:
+        address = info.data.get("address")
+        if address is None:
+            return value
+        if address.kind is AddressKind.EMBEDDED and value is not None:
+            raise wrong("the embedded server needs no sign_in", "take the line out")
+        if address.kind is not AddressKind.EMBEDDED and value is None:
+            hint = 'write sign_in = { kind = "authzid", user = "gate", secret_file = "upstream.secret" }'
+            raise wrong("is missing", hint)
+        return value
+
+    @field_validator("login")
+    @classmethod
+    def _login_is_a_template(cls, value: str) -> str:
+        left = value
+        for word in LOGIN_WORDS:
+            left = left.replace(word, "")
+        if "{" in left or "}" in left or not value.isprintable():
+            raise wrong("is not a login template", f"the words in braces are {', '.join(LOGIN_WORDS)}")
+        if "{email}" not in value and "{user}" not in value:
+            raise wrong("gives every account the same login", "use {email} or {user} in it")
+        return value
+
+    @field_validator("ca_file", "server_name")
+    @classmethod
+    def _only_over_tls(cls, value: Path | str | None, info: ValidationInfo) -> Path | str | None:
+        address = info.data.get("address")
+        if value is not None and address is not None and not address.over_tls:
+            raise wrong(f"has no meaning for {address}", "take the line out: no TLS is spoken there")
+        return value
+
+
+class Upstreams(Section):
+    """The servers behind the gate."""
+
+    imap: ImapUpstream = Field(description="the table [upstream.imap]")
+
+
+class Cost(Section):
+    """What one argon2id hash costs, on one lane."""
+
+    memory_kib: int = Field(le=_MOST_KIB, description="memory in KiB")
+    passes: int = Field(ge=1, le=_MOST_PASSES, description="passes over that memory")
+
+
+class Hashing(Section):
+    """Costs of the two kinds of password. Machine-made ones gain nothing from stretching, chosen ones do."""
+
+    app: Cost = Field(default=Cost(memory_kib=4_096, passes=1), description="for app passwords")
+    primary: Cost = Field(default=Cost(memory_kib=65_536, passes=3), description="for primary passwords")
+
+    @field_validator("app")
+    @classmethod
+    def _app_floor(cls, value: Cost) -> Cost:
+        return _at_least(value, _APP_FLOOR_KIB)
+
+    @field_validator("primary")
+    @classmethod
+    def _primary_floor(cls, value: Cost) -> Cost:
+        return _at_least(value, _PRIMARY_FLOOR_KIB, passes=2)
+
+
+class Policy(Section):
+    """The rules of the house."""
+
+    app_passwords: int = Field(
+        default=MOST_APP_PASSWORDS,
+        ge=1,
+        le=MOST_APP_PASSWORDS,
+        description="active app passwords of one account",
+    )
+    hashing: Hashing = Field(default=Hashing(), description="what the hashes cost")
+
+
+class Config(Section):
+    """The whole file."""
+
+    server: Server = Field(description="the table [server]")
+    tls: Tls = Field(description="at least one table [[tls.certificate]]")
+    listen: Listeners = Field(description="the table [listen]")
+    store: Store = Field(default_factory=dict, validate_default=True, description="the table [store]")
+    keys: Keys = Field(description="the table [keys]")
+    primary: Primary = Field(default=Primary(), description="the table [primary]")
+    upstream: Upstreams = Field(description="the table [upstream.imap]")
+    policy: Policy = Field(default=Policy(), description="the table [policy]")
+
+    @field_validator("tls")
+    @classmethod
+    def _covers_the_public_host(cls, value: Tls, info: ValidationInfo) -> Tls:
+        server = info.data.get("server")
+        if server is not None and not any(entry.covers(server.public_host) for entry in value.certificate):
+            what = f"no certificate is named for server.public_host, {server.public_host}"
+            raise wrong(what, "apps would refuse the connection; list the name", key="tls.certificate")
+        return value
+
+    @field_validator("store", mode="before")
+    @classmethod
+    def _store_stands_in_data(cls, value: Any, info: ValidationInfo) -> Any:
+        if not isinstance(value, dict) or "url" in value:
+            return value
+        server = info.data.get("server")
+        folder = server.data if server is not None else folder_of(info)
+        return {"url": url_of(folder / "gate.db"), **value}
+
+    @classmethod
+    def read(cls, table: dict[str, Any], folder: Path) -> Self:
+        """Validate a parsed file whose relative paths start at `folder`; raises a ValidationError."""
+        return cls.model_validate(table, context={"folder": folder})
+
+
+def _at_least(cost: Cost, memory_kib: int, passes: int = 1) -> Cost:
+    """Refuse a cost so low that stolen hashes could be guessed."""
+    if cost.memory_kib < memory_kib or cost.passes < passes:
+        what = f"costs too little: at least memory_kib = {memory_kib}, passes = {passes}"
+        raise wrong(what, "leave it out for the measured default")
+    return cost

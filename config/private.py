@@ -1,0 +1,87 @@
+"""Files that hold secrets: read only when nobody but their owner can.
+
+A file that the group or others can read or write is refused, with one exception: below the folder that
+systemd hands over in CREDENTIALS_DIRECTORY the group bits show an access list for the service's own user, so
+there only the bits of others count. Nothing here interprets what a file holds, and no error quotes it.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+from typing import Final
+
+SECRET_FILE_OCTETS: Final = 4_096
+"""More than any password or key needs; a wrong path must not read a mailbox into memory."""
+
+
+class PrivateFileError(Exception):
+    """The file cannot be used; `hint` says what to do."""
+
+    def __init__(self, what: str, hint: str) -> None:
+        super().__init__(what)
+        self.hint = hint
+
+
+def read_private(path: Path, *, credentials: str | None = None) -> bytes:
+    """Read a small file that only its owner may read; raises PrivateFileError.
+
+    `credentials` is the folder of systemd credentials, by default the one named in the environment.
+    """
+    if credentials is None:
+        credentials = os.environ.get("CREDENTIALS_DIRECTORY", "")
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        with os.fdopen(descriptor, "rb") as file:
+            facts = os.fstat(file.fileno())
+            _check(path, facts.st_mode, in_credentials=_below(path, credentials))
+            octets = file.read(SECRET_FILE_OCTETS + 1)
+    except OSError as error:
+        raise PrivateFileError(f"{path} cannot be read: {reason(error)}", access_hint(error)) from None
+    if len(octets) > SECRET_FILE_OCTETS:
+        raise PrivateFileError(f"{path} is larger than {SECRET_FILE_OCTETS} octets", "name the right file")
+    return octets
+
+
+def read_secret_text(path: Path) -> str:
+    """Read a password from its file: one line of UTF-8, the line end dropped; raises PrivateFileError."""
+    try:
+        text = read_private(path).decode("utf-8")
+    except UnicodeDecodeError:
+        raise PrivateFileError(f"{path} is not UTF-8 text", "write the password as one line") from None
+    line = text.removesuffix("\n").removesuffix("\r")
+    if not line or any(mark in line for mark in "\r\n\0"):
+        raise PrivateFileError(f"{path} does not hold exactly one line", "write the password as one line")
+    return line
+
+
+def reason(error: OSError) -> str:
+    """Say why the system refused, without the path (the caller has named it)."""
+    return (error.strerror or type(error).__name__).lower()
+
+
+def access_hint(error: OSError) -> str:
+    """Say what to do about a file that cannot be opened."""
+    match error:
+        case FileNotFoundError():
+            return "make the file, or mend the path; relative paths start at the config file's folder"
+        case PermissionError():
+            return "let the user who runs this command own the file"
+        case _:
+            return "look at the file and the file system"
+
+
+def _check(path: Path, mode: int, *, in_credentials: bool) -> None:
+    """Refuse what is not a regular file or is open to anyone but the owner."""
+    if not stat.S_ISREG(mode):
+        raise PrivateFileError(f"{path} is not a regular file", "name the file that holds the secret")
+    foreign = stat.S_IRWXO if in_credentials else stat.S_IRWXG | stat.S_IRWXO
+    if mode & foreign:
+        what = f"{path} can be read or changed by others (mode {stat.S_IMODE(mode):04o})"
+        raise PrivateFileError(what, f"run: chmod 0400 {path}")
+
+
+def _below(path: Path, folder: str) -> bool:
+    """Tell whether `path` lies below `folder`, links resolved."""
+    return bool(folder) and path.resolve().is_relative_to(Path(folder).resolve())
