@@ -9,19 +9,23 @@ pydantic says into problems for people is done by `config.load`.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal, Self
+from typing import Any, Final, Literal, Self
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    ValidationInfo,
-    field_validator,
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
+
+from config.address import AddressKind, Listen
+from config.fields import (
+    CertificateName,
+    ConfigPath,
+    HostName,
+    ListenAddress,
+    ShortText,
+    UpstreamAddress,
+    folder_of,
+    path_of,
+    sqlite_url,
+    url_of,
 )
-
-from config.address import Address, AddressError, AddressKind, Listen, host_name, parse, parse_listen
 from config.keys import read_key
 from config.private import PrivateFileError
 from config.problems import ConfigErrors, Problem, wrong
