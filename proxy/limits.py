@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
-# --- connections, before anyone signed in -------------------------------------------------------------------
+# --- connections, before anyone signed in ---------------------------------------------------------
 
 TLS_HANDSHAKE_S: Final = 10.0
 """A handshake is over in a few round trips; the slowest honest link needs no more."""
@@ -28,7 +28,7 @@ ERRORS_PER_CONNECTION: Final = 10
 SIGN_IN_FAILURES_PER_CONNECTION: Final = 5
 """Refused sign-ins before BYE; at least three, Claws Mail takes an early BYE for an outage."""
 
-# --- IMAP before sign-in (RFC 9051, RFC 7888, RFC 2971) -----------------------------------------------------
+# --- IMAP before sign-in (RFC 9051, RFC 7888, RFC 2971) -------------------------------------------
 
 IMAP_LINE_OCTETS: Final = 8_192
 """RFC 7162 §4 recommends that servers take lines of at least 8,192 octets."""
@@ -43,7 +43,7 @@ IMAP_ID_PAIRS: Final = 30
 IMAP_ID_VALUE_OCTETS: Final = 1_024
 """RFC 2971 §3.3 says at most 1,024 octets a value."""
 
-# --- upstream ------------------------------------------------------------------------------------------------
+# --- upstream -------------------------------------------------------------------------------------
 
 UPSTREAM_CONNECT_S: Final = 5.0
 UPSTREAM_SIGN_IN_S: Final = 10.0
@@ -53,7 +53,7 @@ UPSTREAM_PREAMBLE_OCTETS: Final = 65_536
 PIPELINED_OCTETS: Final = 65_536
 """What a client may send behind LOGIN before we stop reading it."""
 
-# --- after sign-in -------------------------------------------------------------------------------------------
+# --- after sign-in --------------------------------------------------------------------------------
 
 RELAY_BUFFER_OCTETS: Final = 262_144
 """The one receive buffer of the process, and the most a reader that does not read can hold in us."""
@@ -63,7 +63,7 @@ TCP_KEEPALIVE_IDLE_S: Final = 120
 TCP_KEEPALIVE_INTERVAL_S: Final = 30
 TCP_KEEPALIVE_PROBES: Final = 4
 
-# --- worker --------------------------------------------------------------------------------------------------
+# --- worker ---------------------------------------------------------------------------------------
 
 FEED_POLL_S: Final = 0.1
 """How often an idle worker looks at the change feed; a revocation cuts within a second."""
@@ -71,3 +71,7 @@ FEED_BLIND_S: Final = 30.0
 """Without a successful look for this long, every session is cut."""
 REPORT_WAIT_S: Final = 2.0
 """How long the command line waits for the workers' reports of a revocation."""
+ACTIVITY_BATCH_S: Final = 0.5
+"""How long sign-ins gather before they are written together."""
+ACTIVITY_PENDING: Final = 10_000
+"""Records kept while the activity store cannot be written."""

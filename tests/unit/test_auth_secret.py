@@ -5,6 +5,7 @@ import logging
 import pickle
 
 import pytest
+
 from auth.secret import Secret
 
 TEXT = "k7mq2xwdhnrp4tvc9zsa"

@@ -5,6 +5,7 @@ from ipaddress import ip_address, ip_network
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from scopes.decide import OPENED_BY, Decision, permits
 from scopes.model import Grant, Limits, Scope, Service
 
