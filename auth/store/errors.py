@@ -1,0 +1,11 @@
+"""What the store may say went wrong: that it cannot answer, never what the answer might have been.
+
+Every driver error, lock, unreadable row and missing file becomes one `StoreUnavailable`. Its text is made of our
+own words and SQLite's symbolic code; it holds no SQL and no value, so it may be logged.
+"""
+
+from __future__ import annotations
+
+
+class StoreUnavailable(Exception):
+    """The store cannot answer now. Temporary: it says nothing about anyone's password."""
