@@ -59,6 +59,12 @@ RELAY_BUFFER_OCTETS: Final = 262_144
 """The one receive buffer of the process, and the most a reader that does not read can hold in us."""
 IMAP_IDLE_S: Final = 35 * 60.0
 """RFC 9051 §5.4 asks for at least 30 minutes."""
+TLS_CHUNK_OCTETS: Final = 65_536
+"""What goes through OpenSSL at a time: its memory BIOs keep the size they once had, so this bounds an idle session."""
+RELAY_CLOSING_S: Final = 10.0
+"""How long the rest of a session may be quiet once one side has ended."""
+CLOSE_S: Final = 2.0
+"""For the last words of a connection to reach a peer that is still writing."""
 TCP_KEEPALIVE_IDLE_S: Final = 120
 TCP_KEEPALIVE_INTERVAL_S: Final = 30
 TCP_KEEPALIVE_PROBES: Final = 4
