@@ -238,12 +238,11 @@ class Hasher:
             self.calls[lane] += 1
             return self._hashers[lane].verify(stored, digest)
 
+        self._needs_rehash(lane, stored)  # raises CorruptHash, which argon2 itself does not tell apart
         try:
             return await self._lanes.run(lane, work)
         except VerifyMismatchError:
             return False
-        except InvalidHashError:
-            raise CorruptHash from None
         except VerificationError:  # argon2 could not get its memory
             raise Busy("argon2 failed") from None
 
