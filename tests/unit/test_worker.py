@@ -1,0 +1,151 @@
+"""A worker follows the change feed, cuts and reports; a waiting command hears exactly the live ones."""
+
+import os
+import signal
+import subprocess
+import sys
+from dataclasses import dataclass, field
+
+from auth.store.errors import StoreUnavailable
+from auth.store.rows import Change, ChangeKind
+from proxy.limits import FEED_BLIND_S
+from proxy.worker import Reports, Worker, WorkerLock, await_reports, live_workers
+
+
+def change(seq: int, *app_password_ids: str) -> Change:
+    return Change(
+        seq=seq, kind=ChangeKind.REVOKED, account_id="ac_1", app_password_ids=tuple(app_password_ids)
+    )
+
+
+@dataclass
+class FakeFeed:
+    changes: list[Change] = field(default_factory=list)
+    broken: bool = False
+    reported: dict[int, dict[str, int]] = field(default_factory=dict)
+
+    async def feed_number(self) -> int:
+        if self.broken:
+            raise StoreUnavailable("locked")
+        return self.changes[-1].seq if self.changes else 0
+
+    async def changes_since(self, seq: int) -> list[Change]:
+        if self.broken:
+            raise StoreUnavailable("locked")
+        return [each for each in self.changes if each.seq > seq]
+
+    async def report(self, worker: str, seq: int, cut: int) -> None:
+        self.reported.setdefault(seq, {})[worker] = cut
+
+    async def reports(self, seq: int) -> dict[str, int]:
+        return self.reported.get(seq, {})
+
+
+@dataclass
+class FakeSessions:
+    live: dict[str, int] = field(default_factory=dict)
+
+    def cut(self, app_password_ids) -> int:
+        return sum(self.live.pop(each, 0) for each in app_password_ids)
+
+    def cut_all(self) -> int:
+        return self.cut(tuple(self.live))
+
+
+class Clock:
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+async def test_each_change_is_cut_once_and_reported():
+    feed, sessions = FakeFeed(), FakeSessions(live={"ap_1": 2, "ap_2": 1})
+    worker = Worker("w_1", feed, sessions)
+    await worker.start()
+    feed.changes += [change(1, "ap_1"), change(2, "ap_3")]
+    await worker.look()
+    await worker.look()
+    assert feed.reported == {1: {"w_1": 2}, 2: {"w_1": 0}}
+    assert sessions.live == {"ap_2": 1}
+
+
+async def test_what_was_revoked_before_the_start_is_not_reported_again():
+    feed = FakeFeed(changes=[change(1, "ap_1")])
+    worker = Worker("w_1", feed, FakeSessions())
+    await worker.start()
+    await worker.look()
+    assert feed.reported == {}
+
+
+async def test_a_broken_look_is_made_good_by_the_next():
+    feed, sessions = FakeFeed(), FakeSessions(live={"ap_1": 1})
+    worker = Worker("w_1", feed, sessions)
+    await worker.start()
+    feed.changes.append(change(1, "ap_1"))
+    feed.broken = True
+    await worker.look()
+    assert sessions.live == {"ap_1": 1}
+    feed.broken = False
+    await worker.look()
+    assert sessions.live == {}
+
+
+async def test_a_worker_blind_for_too_long_cuts_everything():
+    clock, feed, sessions = Clock(), FakeFeed(), FakeSessions(live={"ap_1": 1, "ap_2": 3})
+    worker = Worker("w_1", feed, sessions, monotonic=clock)
+    await worker.start()
+    feed.broken = True
+    clock.now = FEED_BLIND_S - 0.1
+    await worker.look()
+    assert len(sessions.live) == 2
+    clock.now = FEED_BLIND_S
+    await worker.look()
+    assert sessions.live == {}
+
+
+def test_a_lock_is_live_until_released(tmp_path):
+    lock = WorkerLock(tmp_path / "workers")
+    assert live_workers(tmp_path / "workers") == {lock.name}
+    lock.release()
+    assert live_workers(tmp_path / "workers") == frozenset()
+    assert list((tmp_path / "workers").iterdir()) == []
+
+
+def test_a_killed_worker_is_not_live_and_is_swept_by_the_next(tmp_path):
+    hold = (
+        "import pathlib, sys; from proxy.worker import WorkerLock;"
+        "lock = WorkerLock(pathlib.Path(sys.argv[1])); print(lock.name, flush=True); sys.stdin.read()"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", hold, str(tmp_path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        name = process.stdout.readline().strip()
+        assert live_workers(tmp_path) == {name}
+        os.kill(process.pid, signal.SIGKILL)
+    assert live_workers(tmp_path) == frozenset()
+    lock = WorkerLock(tmp_path)
+    assert [path.stem for path in tmp_path.iterdir()] == [lock.name]
+    lock.release()
+
+
+async def test_a_command_waits_for_the_live_workers_and_sums_their_cuts(tmp_path):
+    first, second = WorkerLock(tmp_path), WorkerLock(tmp_path)
+    feed = FakeFeed(reported={7: {first.name: 2, second.name: 3}})
+    assert await await_reports(feed, tmp_path, 7) == Reports(sessions_cut=5, silent_workers=0)
+    second.release()
+    feed.reported[7].pop(second.name)
+    assert await await_reports(feed, tmp_path, 7) == Reports(sessions_cut=2, silent_workers=0)
+    first.release()
+
+
+async def test_a_live_worker_that_does_not_answer_is_counted_as_silent(tmp_path):
+    lock = WorkerLock(tmp_path)
+    reports = await await_reports(FakeFeed(), tmp_path, 7, wait_s=0.0)
+    lock.release()
+    assert reports == Reports(sessions_cut=0, silent_workers=1)
+
+
+async def test_no_change_and_no_workers_wait_for_nothing(tmp_path):
+    assert await await_reports(FakeFeed(), tmp_path, None) == Reports(sessions_cut=0, silent_workers=0)
+    assert await await_reports(FakeFeed(), tmp_path, 7) == Reports(sessions_cut=0, silent_workers=0)
