@@ -21,6 +21,7 @@ from config.fields import (
     ListenAddress,
     ShortText,
     UpstreamAddress,
+    WholeNumber,
     folder_of,
     path_of,
     sqlite_url,
@@ -32,9 +33,6 @@ from config.problems import ConfigErrors, Problem, wrong
 
 MOST_APP_PASSWORDS: Final = 25
 LOGIN_WORDS: Final = ("{email}", "{user}", "{domain}")
-_APP_FLOOR_KIB: Final = 1_024
-_PRIMARY_FLOOR_KIB: Final = 19_456
-"""OWASP's least memory for argon2id of chosen passwords (19 MiB)."""
 _MOST_KIB: Final = 1_048_576
 _MOST_PASSES: Final = 10
 
@@ -52,7 +50,9 @@ class Server(Section):
 
     public_host: HostName = Field(description='the name apps connect to, as in "mail.example.org"')
     data: ConfigPath = Field(description='the folder for what the server keeps, as in "/var/lib/wicketgate"')
-    workers: int = Field(default=1, description="how many processes serve; this version runs exactly one")
+    workers: WholeNumber = Field(
+        default=1, description="how many processes serve; this version runs exactly one"
+    )
     portal_url: str | None = Field(
         default=None, max_length=200, description="the page where people get app passwords, named in refusals"
     )
@@ -78,9 +78,16 @@ class Server(Section):
 class Certificate(Section):
     """One certificate, chosen when a client asks for one of its names."""
 
-    names: tuple[CertificateName, ...] = Field(min_length=1, description="the names clients may ask for")
+    names: tuple[CertificateName, ...] = Field(description="the names clients may ask for, one at least")
     certificate: ConfigPath = Field(description="PEM file: the certificate, then its intermediates")
     key: ConfigPath = Field(description="PEM file: the certificate's private key, without a password")
+
+    @field_validator("names")
+    @classmethod
+    def _some(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if not value:
+            raise wrong("is empty", "write the names in the certificate, server.public_host among them")
+        return value
 
     def covers(self, host: str) -> bool:
         """Whether one of the names is `host`, a leading `*` standing for one label (RFC 9525 §6.3)."""
@@ -91,11 +98,13 @@ class Certificate(Section):
 class Tls(Section):
     """The certificates."""
 
-    certificate: tuple[Certificate, ...] = Field(min_length=1, description="one [[tls.certificate]] or more")
+    certificate: tuple[Certificate, ...] = Field(description="one [[tls.certificate]] or more")
 
     @field_validator("certificate")
     @classmethod
-    def _no_name_twice(cls, value: tuple[Certificate, ...]) -> tuple[Certificate, ...]:
+    def _some_and_no_name_twice(cls, value: tuple[Certificate, ...]) -> tuple[Certificate, ...]:
+        if not value:
+            raise wrong("is empty", "apps are served over TLS only: name one certificate at least")
         seen: set[str] = set()
         for name in (name for certificate in value for name in set(certificate.names)):
             if name in seen:
@@ -168,14 +177,16 @@ class Keys(Section):
     """The master keys; one is used for what is new, the others read what is old."""
 
     current: ShortText = Field(description="the name of the key that new secrets are sealed with")
-    files: dict[ShortText, ConfigPath] = Field(min_length=1, description="key names and their files")
+    files: dict[ShortText, ConfigPath] = Field(description="key names and their files")
 
     @field_validator("files")
     @classmethod
     def _has_the_current(cls, value: dict[str, Path], info: ValidationInfo) -> dict[str, Path]:
         current = info.data.get("current")
         if current is not None and current not in value:
-            raise wrong(f"has no {current!r}, which keys.current names", f"keys there: {', '.join(value)}")
+            raise wrong(
+                f"has no {current!r}, which keys.current names", f"keys there: {', '.join(value) or 'none'}"
+            )
         return value
 
     def load(self) -> dict[str, bytes]:
@@ -272,34 +283,33 @@ class Upstreams(Section):
     imap: ImapUpstream = Field(description="the table [upstream.imap]")
 
 
-class Cost(Section):
-    """What one argon2id hash costs, on one lane."""
+class AppCost(Section):
+    """What one argon2id hash of an app password costs, on one lane; stretching gains nothing here."""
 
-    memory_kib: int = Field(le=_MOST_KIB, description="memory in KiB")
-    passes: int = Field(ge=1, le=_MOST_PASSES, description="passes over that memory")
+    memory_kib: WholeNumber = Field(default=4_096, ge=1_024, le=_MOST_KIB, description="memory in KiB")
+    passes: WholeNumber = Field(default=1, ge=1, le=_MOST_PASSES, description="passes over that memory")
+
+
+class PrimaryCost(Section):
+    """What one argon2id hash of a primary password costs; the floor is OWASP's (19 MiB, 2 passes)."""
+
+    memory_kib: WholeNumber = Field(default=65_536, ge=19_456, le=_MOST_KIB, description="memory in KiB")
+    passes: WholeNumber = Field(default=3, ge=2, le=_MOST_PASSES, description="passes over that memory")
 
 
 class Hashing(Section):
-    """Costs of the two kinds of password. Machine-made ones gain nothing from stretching, chosen ones do."""
+    """What the two kinds of hash cost."""
 
-    app: Cost = Field(default=Cost(memory_kib=4_096, passes=1), description="for app passwords")
-    primary: Cost = Field(default=Cost(memory_kib=65_536, passes=3), description="for primary passwords")
-
-    @field_validator("app")
-    @classmethod
-    def _app_floor(cls, value: Cost) -> Cost:
-        return _at_least(value, _APP_FLOOR_KIB)
-
-    @field_validator("primary")
-    @classmethod
-    def _primary_floor(cls, value: Cost) -> Cost:
-        return _at_least(value, _PRIMARY_FLOOR_KIB, passes=2)
+    app: AppCost = Field(default=AppCost(), description="for app passwords, which the machine makes")
+    primary: PrimaryCost = Field(
+        default=PrimaryCost(), description="for primary passwords, which people choose"
+    )
 
 
 class Policy(Section):
     """The rules of the house."""
 
-    app_passwords: int = Field(
+    app_passwords: WholeNumber = Field(
         default=MOST_APP_PASSWORDS,
         ge=1,
         le=MOST_APP_PASSWORDS,
@@ -342,11 +352,3 @@ class Config(Section):
     def read(cls, table: dict[str, Any], folder: Path) -> Self:
         """Validate a parsed file whose relative paths start at `folder`; raises a ValidationError."""
         return cls.model_validate(table, context={"folder": folder})
-
-
-def _at_least(cost: Cost, memory_kib: int, passes: int = 1) -> Cost:
-    """Refuse a cost so low that stolen hashes could be guessed."""
-    if cost.memory_kib < memory_kib or cost.passes < passes:
-        what = f"costs too little: at least memory_kib = {memory_kib}, passes = {passes}"
-        raise wrong(what, "leave it out for the measured default")
-    return cost

@@ -17,14 +17,15 @@ from pydantic_core import PydanticCustomError
 class Problem:
     """One thing that is wrong."""
 
-    file: Path
+    file: Path | None = None
+    """The config file, when whoever found the problem knew it."""
     key: str
     """Dotted, as in `upstream.imap.address` or `tls.certificate[0].key`; empty for the file as a whole."""
     what: str
     hint: str = ""
 
     def __str__(self) -> str:
-        return ": ".join(part for part in (str(self.file), self.key, self.what) if part)
+        return ": ".join(part for part in (str(self.file or ""), self.key, self.what) if part)
 
 
 class ConfigErrors(Exception):  # noqa: N818 - all of them, hence the plural

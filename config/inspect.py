@@ -1,0 +1,171 @@
+"""Whether the world is as the config file says: certificates, keys, secrets, folders.
+
+`inspect` looks at everything and gives every problem it sees; it changes nothing, connects nowhere and does
+not ask whether a port is free. Opening the store is left to the caller, who knows its schema.
+"""
+
+from __future__ import annotations
+
+import os
+import ssl
+import stat
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.hazmat.primitives import serialization
+
+from config.models import Certificate, Config
+from config.private import PrivateFileError, access_hint, read_secret_text, reason
+from config.problems import ConfigErrors, Problem
+
+_PEM = serialization.Encoding.PEM
+_SPKI = serialization.PublicFormat.SubjectPublicKeyInfo
+
+
+def inspect(config: Config, file: Path, now: datetime) -> list[Problem]:
+    """Give all that is wrong around `config`, which was read from `file`; `now` carries its time zone."""
+    problems: list[Problem] = []
+    for number, certificate in enumerate(config.tls.certificate):
+        problems += _certificate(certificate, file, f"tls.certificate[{number}]", now)
+    try:
+        config.keys.load()
+    except ConfigErrors as errors:
+        problems += (Problem(file=file, key=one.key, what=one.what, hint=one.hint) for one in errors.problems)
+    problems += _upstream(config, file)
+    problems += folder_problems(config.server.data, file, "server.data")
+    for key, path in (
+        ("store.url", config.store.gate_file),
+        ("store.activity_url", config.store.activity_file),
+    ):
+        if path.parent != config.server.data:
+            problems += folder_problems(path.parent, file, key)
+    return problems
+
+
+def folder_problems(folder: Path, file: Path, key: str) -> Iterator[Problem]:
+    """Tell whether the server could keep files in `folder`, which it makes when its parent allows it."""
+    hint = "let the user who runs the server own it, mode 0700"
+    if not folder.exists():
+        if not (folder.parent.is_dir() and os.access(folder.parent, os.W_OK | os.X_OK)):
+            what = f"the folder {folder} does not exist and cannot be made"
+            yield Problem(file=file, key=key, what=what, hint=f"run: mkdir -p -m 0700 {folder}")
+    elif not folder.is_dir():
+        yield Problem(file=file, key=key, what=f"{folder} is not a folder", hint="name a folder")
+    elif not os.access(folder, os.R_OK | os.W_OK | os.X_OK):
+        yield Problem(file=file, key=key, what=f"the folder {folder} cannot be written to", hint=hint)
+    elif folder.stat().st_mode & stat.S_IWOTH:
+        yield Problem(file=file, key=key, what=f"everybody can write to the folder {folder}", hint=hint)
+
+
+def _upstream(config: Config, file: Path) -> Iterator[Problem]:
+    """Look at the secret and the authorities for the server behind."""
+    imap = config.upstream.imap
+    if imap.sign_in is not None:
+        try:
+            read_secret_text(imap.sign_in.secret_file)
+        except PrivateFileError as error:
+            key = "upstream.imap.sign_in.secret_file"
+            yield Problem(file=file, key=key, what=str(error), hint=error.hint)
+    if imap.ca_file is not None:
+        read = _read_certificates(imap.ca_file, file, "upstream.imap.ca_file")
+        if isinstance(read, Problem):
+            yield read
+
+
+def _certificate(entry: Certificate, file: Path, key: str, now: datetime) -> Iterator[Problem]:
+    """Look at one certificate, its key, and whether they fit each other and the names."""
+    chain = _read_certificates(entry.certificate, file, f"{key}.certificate")
+    public = _read_public_half(entry.key, file, f"{key}.key")
+    if isinstance(public, Problem):
+        yield public
+    elif mode := stat.S_IMODE(entry.key.stat().st_mode) & (stat.S_IRWXO | stat.S_IWGRP):
+        what = f"{entry.key} can be read or changed by others (mode bits {mode:04o} too many)"
+        yield Problem(file=file, key=f"{key}.key", what=what, hint=f"run: chmod 0400 {entry.key}")
+    if isinstance(chain, Problem):
+        yield chain
+        return
+    leaf = chain[0]
+    yield from _validity(leaf, entry, file, key, now)
+    if isinstance(public, Problem):
+        return
+    if leaf.public_key().public_bytes(_PEM, _SPKI) != public:
+        what = f"{entry.key} is not the key of {entry.certificate}"
+        hint = "name the pair that was made together; the server's certificate comes first in its file"
+        yield Problem(file=file, key=f"{key}.key", what=what, hint=hint)
+    elif refusal := _tls_refusal(entry):
+        hint = "issue it anew with an EC P-256 or RSA 2048 key and SHA-256"
+        yield Problem(file=file, key=key, what=f"TLS cannot use {entry.certificate}: {refusal}", hint=hint)
+
+
+def _validity(
+    leaf: x509.Certificate, entry: Certificate, file: Path, key: str, now: datetime
+) -> Iterator[Problem]:
+    """Look at the dates and the names of a certificate."""
+    key = f"{key}.certificate"
+    begin, end = leaf.not_valid_before_utc, leaf.not_valid_after_utc
+    if now >= end:
+        what = f"{entry.certificate} expired on {end:%Y-%m-%d}"
+        yield Problem(file=file, key=key, what=what, hint="renew it; apps refuse the connection until then")
+    if now < begin:
+        what = f"{entry.certificate} is not valid before {begin:%Y-%m-%d %H:%M} UTC"
+        yield Problem(file=file, key=key, what=what, hint="look at this machine's clock")
+    held = _names(leaf)
+    for name in entry.names:
+        parent = name.partition(".")[2]
+        if name not in held and f"*.{parent}" not in held:
+            what = f"{entry.certificate} does not name {name}"
+            yield Problem(
+                file=file, key=key, what=what, hint=f"it names: {', '.join(sorted(held)) or 'nothing'}"
+            )
+
+
+def _names(leaf: x509.Certificate) -> set[str]:
+    """Give the names and addresses a certificate is for; the common name does not count (RFC 9525 §2)."""
+    try:
+        names = leaf.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    except (x509.ExtensionNotFound, ValueError):
+        return set()
+    hosts = {name.lower() for name in names.get_values_for_type(x509.DNSName)}
+    return hosts | {str(address) for address in names.get_values_for_type(x509.IPAddress)}
+
+
+def _read_certificates(path: Path, file: Path, key: str) -> list[x509.Certificate] | Problem:
+    """Read a PEM file of certificates, at least one."""
+    try:
+        return x509.load_pem_x509_certificates(path.read_bytes())
+    except OSError as error:
+        what = f"{path} cannot be read: {reason(error)}"
+        return Problem(file=file, key=key, what=what, hint=access_hint(error))
+    except ValueError:
+        what = f"{path} holds no certificate in PEM form"
+        return Problem(file=file, key=key, what=what, hint="it begins with -----BEGIN CERTIFICATE-----")
+
+
+def _read_public_half(path: Path, file: Path, key: str) -> bytes | Problem:
+    """Read a private key and give its public half in PEM."""
+    try:
+        private = serialization.load_pem_private_key(path.read_bytes(), password=None)
+    except OSError as error:
+        what = f"{path} cannot be read: {reason(error)}"
+        return Problem(file=file, key=key, what=what, hint=access_hint(error))
+    except TypeError:
+        hint = "write it without one (openssl pkey) and let its mode, 0400, protect it"
+        return Problem(file=file, key=key, what=f"{path} is protected by a password", hint=hint)
+    except Exception:  # noqa: BLE001 - the parser's errors are many and may quote the key
+        what = f"{path} holds no private key in PEM form"
+        return Problem(file=file, key=key, what=what, hint="it begins with -----BEGIN PRIVATE KEY-----")
+    return private.public_key().public_bytes(_PEM, _SPKI)
+
+
+def _tls_refusal(entry: Certificate) -> str:
+    """Ask the TLS library whether it takes the pair; empty when it does."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    try:
+        context.load_cert_chain(entry.certificate, entry.key, password=lambda: b"")
+    except ssl.SSLError as error:
+        return (error.reason or "refused").replace("_", " ").lower()
+    except OSError as error:
+        return reason(error)
+    return ""

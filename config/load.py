@@ -1,0 +1,179 @@
+"""Reading the config file: TOML to a `Config`, or every problem at once in words for people.
+
+What a validator of ours says passes through; what pydantic says is put into our words here, with the key as
+the file writes it. An unknown key is an error: a near miss is named, and keys that a later version will know
+are told apart from mistakes. Values are never quoted from pydantic's errors, they might be secrets put in
+the wrong place.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, Final, get_args
+
+from pydantic import BaseModel, ValidationError
+from pydantic.fields import FieldInfo
+from pydantic_core import ErrorDetails
+
+from config.models import Config
+from config.private import access_hint, reason
+from config.problems import ConfigErrors, Problem
+
+Location = tuple[int | str, ...]
+
+CONFIG_FILE_OCTETS: Final = 1_048_576
+_NEAR: Final = 0.6
+
+LATER: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "listen.submission": "SMTP submission",
+        "listen.submissions": "SMTP submission",
+        "listen.https": "calendars, contacts and the portal",
+        "listen.http": "calendars, contacts and the portal",
+        "upstream.smtp": "SMTP submission",
+        "upstream.contacts": "contacts",
+        "upstream.events": "calendars",
+        "upstream.imap.proxy_protocol": "the PROXY protocol",
+        "domain": "upstreams by domain",
+        "policy.sender": "SMTP submission",
+    }
+)
+"""Keys that a later version will know, and what they belong to."""
+
+_LATER_WORDS: Final[Mapping[str, frozenset[str]]] = MappingProxyType(
+    {
+        "primary.kind": frozenset({"imap"}),
+        "upstream.imap.sign_in.kind": frozenset({"master", "stored", "oauth2", "trusted-header"}),
+    }
+)
+
+_PHRASES: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "missing": "is missing",
+        "int_type": "is not a whole number",
+        "int_parsing": "is not a whole number",
+        "int_from_float": "is not a whole number",
+        "string_type": "is not text in quotes",
+        "string_too_short": "is empty",
+        "string_too_long": "is longer than {max_length} characters",
+        "too_short": "is empty",
+        "tuple_type": "is not a list in brackets",
+        "dict_type": "is not a table",
+        "model_type": "is not a table",
+        "model_attributes_type": "is not a table",
+        "literal_error": "is not {expected}",
+        "greater_than_equal": "is less than {ge}",
+        "less_than_equal": "is more than {le}",
+    }
+)
+
+
+def load(path: Path) -> Config:
+    """Read the config file; raises ConfigErrors with everything that can be seen from its text."""
+    file = path.absolute()
+    table = _parse(file)
+    try:
+        return Config.read(table, file.parent)
+    except ValidationError as error:
+        details = error.errors(include_url=False, include_input=True)
+        raise ConfigErrors(_problem(file, detail) for detail in details) from None
+
+
+def _parse(file: Path) -> dict[str, Any]:
+    """Read TOML; raises ConfigErrors with the one problem that stops the reading."""
+    try:
+        with file.open("rb") as opened:
+            octets = opened.read(CONFIG_FILE_OCTETS + 1)
+        if len(octets) > CONFIG_FILE_OCTETS:
+            raise _stopped(file, "is far larger than a config file", "name the right file")
+        return tomllib.loads(octets.decode("utf-8"))
+    except FileNotFoundError:
+        hint = "name the file with -c, or make one with: wicketgate init DIR"
+        raise _stopped(file, "there is no such file", hint) from None
+    except OSError as error:
+        raise _stopped(file, f"cannot be read: {reason(error)}", access_hint(error)) from None
+    except UnicodeDecodeError:
+        raise _stopped(file, "is not UTF-8 text", "save it as UTF-8") from None
+    except tomllib.TOMLDecodeError as error:
+        raise _stopped(
+            file, f"is not TOML: {error}", "mend that line; https://toml.io shows the rules"
+        ) from None
+
+
+def _stopped(file: Path, what: str, hint: str) -> ConfigErrors:
+    return ConfigErrors([Problem(file=file, key="", what=what, hint=hint)])
+
+
+def _problem(file: Path, detail: ErrorDetails) -> Problem:
+    """Put one validation error into our words."""
+    location = detail["loc"]
+    key = dotted(location)
+    context = detail.get("ctx", {})
+    match detail["type"]:
+        case "wicketgate":
+            return Problem(file=file, key=context["key"] or key, what=context["what"], hint=context["hint"])
+        case "extra_forbidden":
+            what, hint = _unknown(location, key)
+            return Problem(file=file, key=key, what=what, hint=hint)
+        case "literal_error" if detail["input"] in _LATER_WORDS.get(key, ()):
+            what = f'"{detail["input"]}" is not in this version'
+            return Problem(file=file, key=key, what=what, hint=f"write {context['expected']}")
+        case kind:
+            phrase = _PHRASES.get(kind, "is not right")
+            return Problem(file=file, key=key, what=phrase.format(**context), hint=_describe(location))
+
+
+def dotted(location: Sequence[int | str]) -> str:
+    """Write a place in the file as people do: `tls.certificate[0].key`."""
+    text = ""
+    for part in location:
+        if isinstance(part, int):
+            text += f"[{part}]"
+        elif part != "[key]":
+            text += f".{part}" if text else part
+    return text
+
+
+def _unknown(location: Location, key: str) -> tuple[str, str]:
+    """Say what is wrong with a key that is not known, and what may have been meant."""
+    if key in LATER:
+        return "is not in this version", f"it will come with {LATER[key]}; take it out for now"
+    section, _ = _walk(location[:-1])
+    known = list(section.model_fields) if section is not None else []
+    near = get_close_matches(str(location[-1]), known, n=1, cutoff=_NEAR)
+    if near:
+        return "is not a known key", f"did you mean {near[0]}?"
+    return "is not a known key", f"the keys here are {', '.join(known)}"
+
+
+def _describe(location: Location) -> str:
+    """Give the description of a field, for a hint; the nearest field above it when it has none."""
+    for end in range(len(location), 0, -1):
+        _, field = _walk(location[:end])
+        if field is not None and field.description:
+            return field.description
+    return ""
+
+
+def _walk(location: Location) -> tuple[type[BaseModel] | None, FieldInfo | None]:
+    """Follow a place through the models: the section there, if it is one, and the field that leads to it."""
+    section: type[BaseModel] | None = Config
+    field: FieldInfo | None = None
+    for part in location:
+        if isinstance(part, int):
+            continue
+        field = section.model_fields.get(part) if section is not None else None
+        section = _section_in(field.annotation) if field is not None else None
+    return section, field
+
+
+def _section_in(annotation: Any) -> type[BaseModel] | None:
+    """Find the model in an annotation such as `tuple[Certificate, ...]` or `SignIn | None`."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    found = (_section_in(inner) for inner in get_args(annotation))
+    return next((section for section in found if section is not None), None)

@@ -1,0 +1,154 @@
+"""A first configuration: a commented file, a master key, and a private authority with a certificate.
+
+What is written starts as it is, with the built-in mail server behind the gate, on this machine alone. Nothing
+that exists is ever overwritten, and the config file is written last: while it is missing, nothing was made.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from string import Template
+from typing import Final
+
+from config.address import host_name, joined
+from config.authority import issue, make_authority, write_file
+from config.keys import new_key_text
+from config.private import reason
+
+CONFIG_NAME: Final = "wicketgate.toml"
+THIS_MACHINE: Final = ("localhost", "127.0.0.1", "::1")
+_EVERYWHERE: Final = frozenset({"0.0.0.0", "::"})  # noqa: S104 - compared with, never bound
+
+
+class ScaffoldError(Exception):
+    """The folder cannot be filled; `hint` says what to do."""
+
+    def __init__(self, what: str, hint: str) -> None:
+        super().__init__(what)
+        self.hint = hint
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ports:
+    """Where the gate will listen; 0 is any free port. None of these needs privileges."""
+
+    imaps: int = 1993
+    imap: int = 1143
+
+
+def init_dir(
+    folder: Path,
+    hosts: Sequence[str] = (),
+    ports: Ports = Ports(),
+    *,
+    bind: str = "127.0.0.1",
+    now: datetime | None = None,
+) -> Path:
+    """Fill `folder` (made when missing, mode 0700) and give the path of its config file.
+
+    `hosts` are names and addresses beside this machine's own, the first is the public one; `bind` is the IP
+    address to listen on. Raises ScaffoldError, or AddressError for what is not a host.
+    """
+    names = certificate_names(hosts, bind)
+    public = host_name(hosts[0]) if hosts else THIS_MACHINE[0]
+    begin = now or datetime.now(UTC)
+    key_name = f"{begin:%Y-%m}"
+    _refuse_to_overwrite(folder)
+    try:
+        make_authority(folder / "tls", now=begin)
+        issue(folder / "tls", names, now=begin)
+        (folder / "keys").mkdir(mode=0o700)
+        write_file(folder / "keys" / f"{key_name}.key", new_key_text().encode("ascii"), 0o400)
+        (folder / "data").mkdir(mode=0o700)
+        path = folder / CONFIG_NAME
+        text = config_text(public=public, names=names, bind=bind, ports=ports, key_name=key_name)
+        write_file(path, text.encode("utf-8"), 0o644)
+    except OSError as error:
+        what = f"{error.filename or folder} cannot be written: {reason(error)}"
+        raise ScaffoldError(what, "choose a folder that you may write to") from None
+    return path
+
+
+def certificate_names(hosts: Sequence[str], bind: str = "") -> tuple[str, ...]:
+    """Give the names a certificate needs: `hosts`, this machine's own, and the address it listens on."""
+    bound = () if not bind or bind in _EVERYWHERE else (host_name(bind),)
+    return tuple(dict.fromkeys((*map(host_name, hosts), *THIS_MACHINE, *bound)))
+
+
+def config_text(*, public: str, names: Sequence[str], bind: str, ports: Ports, key_name: str) -> str:
+    """Write the config file: commented, complete, with paths beside it."""
+    return _TEXT.substitute(
+        public=public,
+        names=", ".join(f'"{name}"' for name in names),
+        imaps=joined(bind, ports.imaps),
+        imap=joined(bind, ports.imap),
+        key=key_name,
+    )
+
+
+def _refuse_to_overwrite(folder: Path) -> None:
+    """Make the folder, or see that none of what we write is in it."""
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        what = f"the folder {folder} cannot be made: {reason(error)}"
+        raise ScaffoldError(what, "choose a folder that you may write to") from None
+    for name in (CONFIG_NAME, "tls", "keys", "data"):
+        if (folder / name).exists():
+            what = f"{folder / name} exists already, and nothing is overwritten"
+            raise ScaffoldError(what, "choose an empty folder, or one that does not exist")
+
+
+_TEXT: Final = Template("""\
+# Wicketgate's configuration. Relative paths start at this file's folder.
+# See whether all is well with:   wicketgate -c wicketgate.toml check
+# Then start it with:             wicketgate -c wicketgate.toml serve
+
+[server]
+public_host = "$public"    # the name that apps connect to; a certificate below must carry it
+data = "data"    # what the server keeps; back it up together with keys/, but not in the same place
+# portal_url = "https://apps.example.org/"    # named when somebody uses a primary password in an app
+
+# One table a certificate; which one a client gets is chosen by the name it asks for.
+# This one was signed by the private authority in tls/ca.pem: devices must be told to trust that file.
+# With a public certificate, name its full chain and its key here instead.
+[[tls.certificate]]
+names = [$names]
+certificate = "tls/server.pem"
+key = "tls/server.key"
+
+# IP address and port; "[::]:993" is every address of this machine, IPv4 included on most systems.
+[listen]
+imaps = ["$imaps"]    # TLS from the first octet; the usual port is 993
+imap = ["$imap"]    # STARTTLS, demanded before any sign-in; the usual port is 143
+
+# Accounts and app passwords; by default in server.data. After the colon stands a path.
+# [store]
+# url = "sqlite:data/gate.db"
+
+# Master keys: files with mode 0400. Without them no app password and no second factor can be read again.
+# New secrets use the current one. Keep the old ones here as long as anything was made with them.
+[keys]
+current = "$key"
+files = { "$key" = "keys/$key.key" }
+
+# How primary passwords are checked: kept by Wicketgate itself.
+[primary]
+kind = "local"
+
+# The mail server behind the gate. "embedded" is a small one built in, for trying things out.
+[upstream.imap]
+address = "embedded"
+
+# A real server instead, for example Dovecot with a master user "gate":
+# address = "imaps://dovecot.example.org"    # or imap+starttls://HOST, or unix:/run/dovecot/imap
+# sign_in = { kind = "authzid", user = "gate", secret_file = "upstream.secret" }
+# login = "{email}"    # the account's name there: {email}, {user} (before the @), {domain}
+# ca_file = "upstream-ca.pem"    # when its certificate was not signed by a public authority
+
+[policy]
+app_passwords = 25    # the most active app passwords of one account
+""")
