@@ -141,7 +141,7 @@ class TlsChannel:
 
     Records go through the memory BIOs in pieces of `TLS_CHUNK_OCTETS`: a BIO never gives back what it has
     grown to, so the piece bounds what an idle connection keeps of its busiest moment. Renegotiation is
-    refused by the contexts of `proxy.net.tls`; key updates and session tickets are dealt with inside `receive_into`.
+    refused by the contexts of `proxy.net.tls`; `receive_into` deals with key updates and session tickets.
     """
 
     __slots__ = ("_ended", "_goodbye_said", "_incoming", "_later", "_outgoing", "_stash", "_wire", "tls")

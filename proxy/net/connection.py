@@ -97,6 +97,10 @@ class Connection:
         """Whether the descriptor is given back."""
         return self._fd < 0
 
+    def fileno(self) -> int:
+        """The descriptor; -1 once closed."""
+        return self._fd
+
     @property
     def waiting(self) -> bool:
         """Whether it is the peer's turn: someone waits here for its next octet."""
