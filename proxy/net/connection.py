@@ -35,7 +35,18 @@ def address_of(host: str) -> IPAddress:
 class Connection:
     """One stream connection. Made on the loop that serves it."""
 
-    __slots__ = ("_fd", "_loop", "_reading", "_unrested", "_writing", "channel", "id", "on_abort", "peer")
+    __slots__ = (
+        "_fd",
+        "_heard",
+        "_loop",
+        "_reading",
+        "_unrested",
+        "_writing",
+        "channel",
+        "id",
+        "on_abort",
+        "peer",
+    )
 
     def __init__(self, sock: socket, *, peer: IPAddress | None = None) -> None:
         """Take over a connected socket; `peer` is None on a Unix socket."""
@@ -43,6 +54,7 @@ class Connection:
         self._fd = sock.fileno()
         self._reading: asyncio.Future[None] | None = None
         self._writing: asyncio.Future[None] | None = None
+        self._heard = False
         self._unrested = 0
         self.channel: Channel = PlainChannel(sock)
         self.id = secrets.token_hex(4)
@@ -103,8 +115,8 @@ class Connection:
 
     @property
     def waiting(self) -> bool:
-        """Whether it is the peer's turn: someone waits here for its next octet."""
-        return self._reading is not None
+        """Whether it is the peer's turn: to say its first word, to say more, or to read what was sent."""
+        return not self._heard or self._reading is not None or self._writing is not None
 
     async def receive(self, limit: int = 65_536) -> bytes:
         """Give 1 to `limit` octets as soon as there are any; b"" is the peer's clean end.
@@ -122,6 +134,7 @@ class Connection:
             except BlockingIOError:
                 await self._readable()
                 continue
+            self._heard = True
             self._unrested += got
             return bytes(view[:got])
 
@@ -207,10 +220,13 @@ class Connection:
     async def _feed(self, tls: TlsChannel) -> None:
         while True:
             try:
-                return tls.feed()
+                tls.feed()
             except BlockingIOError:
                 await self._readable()
                 self._check()
+            else:
+                self._heard = True
+                return
 
     async def _flush(self) -> None:
         self._check()

@@ -1,0 +1,167 @@
+"""Listen and accept: one task a connection, counted among the strangers before its first octet is read.
+
+The loop neither spins nor dies when descriptors run out: it pauses and drops the oldest idle stranger. When
+a connection's task ends, even cancelled before it began, its count is released and its descriptor closed.
+What a task raises is a fault of ours and is logged by type and place; its text may hold what a client sent.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import logging
+import socket
+import traceback
+from collections.abc import Awaitable, Callable
+from typing import Any, Final
+
+from proxy import limits
+from proxy.net.connection import Connection, ConnectionLost, address_of
+from proxy.net.dial import tune
+from proxy.net.strangers import Strangers
+
+Accept = Callable[[], tuple[socket.socket, Any]]
+"""What `socket.accept` does."""
+
+_log: Final = logging.getLogger(__name__)
+
+_GONE_ALREADY: Final = frozenset(
+    getattr(errno, name)
+    for name in ("ECONNABORTED", "EPROTO", "EPERM", "EHOSTUNREACH", "ENETUNREACH", "ENETDOWN", "EHOSTDOWN")
+)
+"""About the one connection that was to be accepted (accept(2)); the next may be fine."""
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """Listen on an address, or for `::` on every one of both families. Port 0 is any free one. OSError."""
+    if host == "::" and socket.has_dualstack_ipv6():
+        return socket.create_server(
+            (host, port), family=socket.AF_INET6, dualstack_ipv6=True, backlog=limits.ACCEPT_BACKLOG
+        )
+    family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+    return socket.create_server((host, port), family=family, backlog=limits.ACCEPT_BACKLOG)
+
+
+class AcceptLoop:
+    """Accepts on one listening socket and runs `handler` for each connection."""
+
+    def __init__(
+        self,
+        sock: socket.socket,
+        handler: Callable[[Connection], Awaitable[None]],
+        strangers: Strangers,
+        *,
+        accept: Accept | None = None,
+    ) -> None:
+        """Take over a listening socket; `accept` stands in for its own accept."""
+        sock.setblocking(False)
+        self._sock = sock
+        self._accept = accept or sock.accept
+        self._handler = handler
+        self._strangers = strangers
+        self._loop = asyncio.get_running_loop()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._pause: asyncio.TimerHandle | None = None
+        self._started = False
+        self._short = False
+
+    @property
+    def port(self) -> int:
+        """The TCP port it listens on."""
+        return int(self._sock.getsockname()[1])
+
+    @property
+    def connections(self) -> int:
+        """How many connections live, before and after sign-in."""
+        return len(self._tasks)
+
+    def start(self) -> None:
+        """Accept from now on."""
+        if not self._started:
+            self._started = True
+            self._loop.add_reader(self._sock.fileno(), self._accept_some)
+
+    def stop(self) -> None:
+        """Accept no more and close the listening socket; connections go on. Idempotent."""
+        if self._pause is not None:
+            self._pause.cancel()
+        elif self._started:
+            self._loop.remove_reader(self._sock.fileno())
+        self._pause = None
+        self._started = False
+        self._sock.close()
+
+    async def finish(self, grace_s: float) -> None:
+        """Stop, wait for the connections to end, and cancel those that have not in time."""
+        self.stop()
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=grace_s)
+        for task in list(self._tasks):
+            task.cancel()
+        if self._tasks:
+            await asyncio.wait(self._tasks)
+
+    def _accept_some(self) -> None:
+        for _ in range(limits.ACCEPT_BATCH):
+            try:
+                sock, address = self._accept()
+            except BlockingIOError:
+                return
+            except OSError as error:
+                if error.errno in _GONE_ALREADY:
+                    continue
+                self._back_off(error)
+                return
+            self._short = False
+            self._welcome(sock, address)
+
+    def _welcome(self, sock: socket.socket, address: Any) -> None:
+        try:
+            tune(sock)
+            peer = None if sock.family == socket.AF_UNIX else address_of(address[0])
+        except OSError:  # macOS refuses options on a connection that is gone already
+            sock.close()
+            return
+        connection = Connection(sock, peer=peer)
+        if not self._strangers.add(connection):
+            _log.info("connection %s from %s refused: too many sign-ins in progress", connection.id, peer)
+            connection.abort()
+            return
+        task = self._loop.create_task(self._serve(connection))
+        self._tasks.add(task)
+        task.add_done_callback(lambda done: self._over(done, connection))
+
+    async def _serve(self, connection: Connection) -> None:
+        try:
+            await self._handler(connection)
+        except ConnectionLost as cause:
+            _log.debug("connection %s lost: %s", connection.id, cause)
+
+    def _over(self, task: asyncio.Task[None], connection: Connection) -> None:
+        self._tasks.discard(task)
+        self._strangers.release(connection)
+        connection.abort()
+        bug = None if task.cancelled() else task.exception()
+        if bug is not None:
+            _log.error("connection %s ended by a fault: %s", connection.id, _place(bug))
+
+    def _back_off(self, error: OSError) -> None:
+        """Out of descriptors or memory, most often: what waits in the backlog is taken a little later."""
+        made_room = self._strangers.make_room()
+        if not self._short:  # once, not ten times a second
+            self._short = True
+            name = errno.errorcode.get(error.errno or 0, "unknown error")
+            _log.warning("cannot accept: %s; oldest idle stranger dropped: %s", name, made_room)
+        self._loop.remove_reader(self._sock.fileno())
+        self._pause = self._loop.call_later(limits.ACCEPT_BACKOFF_S, self._resume)
+
+    def _resume(self) -> None:
+        self._pause = None
+        self._loop.add_reader(self._sock.fileno(), self._accept_some)
+
+
+def _place(bug: BaseException) -> str:
+    """The type of an exception and where it was raised, without its text."""
+    frames = traceback.extract_tb(bug.__traceback__)
+    where = f" at {frames[-1].filename}:{frames[-1].lineno}" if frames else ""
+    return type(bug).__name__ + where

@@ -1,0 +1,134 @@
+"""Who is signing in or signed in, by app password, so that a revocation ends it at once.
+
+An `Attempt` is entered under its app password before the row that authorises it is read, and stays entered
+while it is a session: between a revocation's commit and the cut there is no moment in which a use is unknown
+here. A cut marks and calls back; it waits for nothing and never fails. One registry per worker, on one loop;
+nothing here knows protocols, sockets or the store.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable
+from types import TracebackType
+from typing import Final, Self
+
+_log: Final = logging.getLogger(__name__)
+
+
+class Attempt:
+    """One try to sign in, and the session it becomes. A context manager: leaving it forgets it."""
+
+    __slots__ = ("_cut", "_index", "_is_session", "_on_cut")
+
+    def __init__(self, index: Index, on_cut: Callable[[], None]) -> None:
+        """Made by `Registry.attempt`."""
+        self._index = index
+        self._on_cut = on_cut
+        self._cut = False
+        self._is_session = False
+
+    def __enter__(self) -> Self:
+        self._index.add(self)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
+    ) -> None:
+        self._index.remove(self)
+
+    @property
+    def cut(self) -> bool:
+        """Whether it must end: nothing may be granted once this is true."""
+        return self._cut
+
+    @property
+    def is_session(self) -> bool:
+        """Whether the sign-in is done."""
+        return self._is_session
+
+    def enter(self, app_password_id: str) -> None:
+        """Be found under this app password from now on. A later call moves it there."""
+        self._index.move(self, app_password_id)
+
+    def become_session(self) -> None:
+        """Count as a session from now on; done with the last check of the grant."""
+        self._is_session = True
+
+    def end(self) -> bool:
+        """Mark as cut and call back, once; False when it was cut before."""
+        if self._cut:
+            return False
+        self._cut = True
+        try:
+            self._on_cut()
+        except Exception as bug:  # noqa: BLE001 - the next one must be cut all the same
+            _log.error("a session could not be ended: %s", type(bug).__name__)
+        return True
+
+
+class Index:
+    """What a registry and its attempts share: every attempt, and those entered, by app password."""
+
+    def __init__(self) -> None:
+        self._entered: dict[Attempt, str | None] = {}
+        self._by_id: dict[str, dict[Attempt, None]] = {}
+
+    def all(self) -> list[Attempt]:
+        """Every attempt, the oldest first."""
+        return list(self._entered)
+
+    def under(self, app_password_id: str) -> list[Attempt]:
+        """Those entered under one app password."""
+        return list(self._by_id.get(app_password_id, ()))
+
+    def add(self, attempt: Attempt) -> None:
+        """Know it, under no app password yet."""
+        self._entered[attempt] = None
+
+    def move(self, attempt: Attempt, app_password_id: str) -> None:
+        """Know it under this app password and no other. KeyError when it is not known."""
+        self._leave(attempt, self._entered[attempt])
+        self._entered[attempt] = app_password_id
+        self._by_id.setdefault(app_password_id, {})[attempt] = None
+
+    def remove(self, attempt: Attempt) -> None:
+        """Forget it."""
+        self._leave(attempt, self._entered.pop(attempt))
+
+    def _leave(self, attempt: Attempt, app_password_id: str | None) -> None:
+        if app_password_id is None:
+            return
+        group = self._by_id[app_password_id]
+        del group[attempt]
+        if not group:
+            del self._by_id[app_password_id]
+
+
+class Registry:
+    """All attempts and sessions of one worker."""
+
+    def __init__(self) -> None:
+        self._index = Index()
+
+    def attempt(self, on_cut: Callable[[], None]) -> Attempt:
+        """A new attempt, to be used with `with`. `on_cut` ends it without waiting, as an abort does."""
+        return Attempt(self._index, on_cut)
+
+    @property
+    def count(self) -> int:
+        """Attempts and sessions, those being cut included."""
+        return len(self._index.all())
+
+    @property
+    def sessions(self) -> int:
+        """How many of them are sessions."""
+        return sum(attempt.is_session for attempt in self._index.all())
+
+    def cut(self, app_password_ids: Iterable[str]) -> int:
+        """End every attempt and session of these app passwords; how many were ended by this call."""
+        return sum(attempt.end() for each in set(app_password_ids) for attempt in self._index.under(each))
+
+    def cut_all(self) -> int:
+        """End every attempt and session, those not yet entered under an app password too; how many."""
+        return sum(attempt.end() for attempt in self._index.all())

@@ -1,0 +1,147 @@
+"""The registry ends what uses an app password: attempts and sessions, once, whatever one of them does."""
+
+from __future__ import annotations
+
+import gc
+import logging
+import weakref
+
+import pytest
+
+from proxy.sessions import Registry
+
+
+class Ended(list[str]):
+    def by(self, name: str):
+        return lambda: self.append(name)
+
+
+def test_a_cut_reaches_attempts_and_sessions_of_that_app_password_alone():
+    registry, ended = Registry(), Ended()
+    with (
+        registry.attempt(ended.by("waiting")) as waiting,
+        registry.attempt(ended.by("reading mail")) as reading,
+        registry.attempt(ended.by("another phone")) as other,
+    ):
+        waiting.enter("ap_1")
+        reading.enter("ap_1")
+        reading.become_session()
+        other.enter("ap_2")
+        assert registry.cut(["ap_1"]) == 2
+        assert sorted(ended) == ["reading mail", "waiting"]
+        assert (waiting.cut, reading.cut, other.cut) == (True, True, False)
+
+
+def test_several_app_passwords_are_cut_in_one_call_and_an_id_named_twice_counts_once():
+    registry, ended = Registry(), Ended()
+    with registry.attempt(ended.by("a")) as first, registry.attempt(ended.by("b")) as second:
+        first.enter("ap_1")
+        second.enter("ap_2")
+        assert registry.cut(["ap_1", "ap_2", "ap_1", "ap_unknown"]) == 2
+
+
+def test_what_is_cut_twice_is_ended_and_counted_once():
+    registry, ended = Registry(), Ended()
+    with registry.attempt(ended.by("a")) as attempt:
+        attempt.enter("ap_1")
+        assert [registry.cut(["ap_1"]), registry.cut(["ap_1"]), registry.cut_all()] == [1, 0, 0]
+        assert ended == ["a"]
+
+
+def test_an_attempt_that_is_left_is_not_found_any_more():
+    registry, ended = Registry(), Ended()
+    with registry.attempt(ended.by("a")) as attempt:
+        attempt.enter("ap_1")
+        attempt.become_session()
+    assert registry.cut(["ap_1"]) == 0
+    assert (ended, registry.count) == ([], 0)
+
+
+def test_it_is_left_when_the_sign_in_raises_too():
+    registry = Registry()
+    attempt = registry.attempt(lambda: None)
+
+    def sign_in() -> None:
+        with attempt:
+            attempt.enter("ap_1")
+            raise ValueError
+
+    with pytest.raises(ValueError):
+        sign_in()
+    assert registry.count == 0
+
+
+def test_entering_again_moves_it():
+    registry, ended = Registry(), Ended()
+    with registry.attempt(ended.by("a")) as attempt:
+        attempt.enter("ap_1")
+        attempt.enter("ap_2")
+        attempt.enter("ap_2")
+        assert registry.cut(["ap_1"]) == 0
+        assert registry.cut(["ap_2"]) == 1
+
+
+def test_entering_outside_the_with_block_is_a_fault():
+    attempt = Registry().attempt(lambda: None)
+    with pytest.raises(KeyError):
+        attempt.enter("ap_1")
+
+
+def test_cut_all_ends_what_is_entered_nowhere_yet():
+    registry, ended = Registry(), Ended()
+    with (
+        registry.attempt(ended.by("before the look-up")) as early,
+        registry.attempt(ended.by("later")) as late,
+    ):
+        late.enter("ap_1")
+        assert registry.cut_all() == 2
+        assert early.cut
+        assert late.cut
+    assert ended == ["before the look-up", "later"]
+
+
+def test_one_that_cannot_be_ended_does_not_keep_the_next_alive(caplog):
+    def broken() -> None:
+        raise RuntimeError("hunter2")
+
+    registry, ended = Registry(), Ended()
+    with registry.attempt(broken) as first, registry.attempt(ended.by("b")) as second:
+        first.enter("ap_1")
+        second.enter("ap_1")
+        with caplog.at_level(logging.ERROR):
+            assert registry.cut(["ap_1"]) == 2
+    assert ended == ["b"]
+    assert "RuntimeError" in caplog.text
+    assert "hunter2" not in caplog.text
+
+
+def test_a_cut_may_lead_to_leaving_at_once():
+    registry = Registry()
+    attempt = registry.attempt(lambda: attempt.__exit__(None, None, None))
+    attempt.__enter__()
+    attempt.enter("ap_1")
+    with registry.attempt(lambda: None) as other:
+        other.enter("ap_1")
+        assert registry.cut(["ap_1"]) == 2
+    assert registry.count == 0
+
+
+def test_sessions_are_told_from_attempts():
+    registry = Registry()
+    with registry.attempt(lambda: None) as one, registry.attempt(lambda: None):
+        assert (registry.count, registry.sessions, one.is_session) == (2, 0, False)
+        one.become_session()
+        assert (registry.count, registry.sessions, one.is_session) == (2, 1, True)
+
+
+def test_nothing_is_kept_of_sessions_that_are_over():
+    class Held:
+        def end(self) -> None: ...
+
+    registry, held = Registry(), Held()
+    with registry.attempt(held.end) as attempt:
+        attempt.enter("ap_1")
+    seen = weakref.ref(held)
+    del held, attempt
+    gc.collect()
+    assert seen() is None
