@@ -23,6 +23,8 @@ STRANGERS_IN_ALL: Final = 1_000
 ACCEPT_BACKOFF_S: Final = 0.1
 """Pause after EMFILE, ENFILE, ENOBUFS or ENOMEM: the listener neither spins nor dies."""
 ACCEPT_BACKLOG: Final = 1_024
+ACCEPT_BATCH: Final = 32
+"""Connections taken at one wake-up; a flood of them leaves room for those who are already here."""
 ERRORS_PER_CONNECTION: Final = 10
 """Bad commands before the connection is closed; an HTTP verb closes it at once (ALPACA)."""
 SIGN_IN_FAILURES_PER_CONNECTION: Final = 5
@@ -37,6 +39,8 @@ IMAP_SASL_LINE_OCTETS: Final = 12_288
 IMAP_LITERAL_OCTETS: Final = 4_096
 """LITERAL- promises exactly this (RFC 7888 §5)."""
 IMAP_LITERAL_DIGITS: Final = 5
+IMAP_COMMAND_OCTETS: Final = 65_536
+"""One command with all its literals: thirty pairs of 1 KiB in ID, with room to spare."""
 IMAP_NESTING: Final = 8
 IMAP_ID_PAIRS: Final = 30
 """RFC 2971 §3.3."""
