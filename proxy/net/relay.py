@@ -2,8 +2,7 @@
 
 Two states. Detached: both directions flow, nothing is parsed. Closing, from the first end on: the end is
 passed on behind the octets before it (close_notify and FIN; a missing close_notify stays missing), what is
-left flows on, and `RELAY_CLOSING_S` without a move ends the rest. Both descriptors are closed when `relay`
-returns.
+left flows on, and a short time without a move ends the rest. When `relay` returns, both are closed.
 
 A direction reads its source only while its sink has taken everything, so a reader that does not read holds
 one relay buffer. An idle session costs the few small objects of this module and the TLS objects, no buffer.
@@ -53,13 +52,15 @@ async def relay(
     to_upstream: bytes = b"",
     to_client: bytes = b"",
     idle_s: float,
+    closing_s: float = limits.RELAY_CLOSING_S,
 ) -> Relayed:
     """Take over both connections and join them until the session has ended; both are closed then.
 
-    `to_upstream` and `to_client` go first. `idle_s` is how long neither side may send. Ended by `abort` of
-    either connection, by cancelling, and by the peers; raises nothing for what peers do.
+    `to_upstream` and `to_client` go first. `idle_s` is how long nothing may move, `closing_s` the same once
+    one side has ended. Ended by `abort` of either connection, by cancelling, and by the peers; raises nothing
+    for what peers do.
     """
-    session = _Session(client, upstream, idle_s)
+    session = _Session(client, upstream, idle_s=idle_s, closing_s=closing_s)
     try:
         session.start(to_upstream, to_client)
         end = await session.ended
@@ -81,12 +82,13 @@ _AWAITS_SINK: Final = (_State.BLOCKED, _State.ENDING)
 class _Session:
     """Both directions, their common clock and their common end."""
 
-    __slots__ = ("_last", "_limit_s", "_loop", "_timer", "down", "end", "ended", "up")
+    __slots__ = ("_closing_s", "_last", "_limit_s", "_loop", "_timer", "down", "end", "ended", "up")
 
-    def __init__(self, client: Connection, upstream: Connection, idle_s: float) -> None:
+    def __init__(self, client: Connection, upstream: Connection, *, idle_s: float, closing_s: float) -> None:
         self._loop = asyncio.get_running_loop()
         self._last = self._loop.time()
         self._limit_s = idle_s
+        self._closing_s = closing_s
         self._timer: asyncio.TimerHandle | None = None
         self.end: RelayEnd | None = None
         self.ended: asyncio.Future[RelayEnd] = self._loop.create_future()
@@ -121,7 +123,7 @@ class _Session:
         if self.end is None:
             self.end = end
             self._last = self._loop.time()
-            self._watch(limits.RELAY_CLOSING_S)
+            self._watch(self._closing_s)
 
     def settle(self) -> None:
         """End when nothing more can move: both directions done, or the client gone for both."""

@@ -90,5 +90,5 @@ def _choose(named: dict[str, ssl.SSLContext], tls: ssl.SSLObject, name: str | No
 
 def _cause(error: OSError) -> str:
     if isinstance(error, ssl.SSLError):
-        return (error.reason or "not an unencrypted PEM file of the right kind").replace("_", " ").lower()
+        return error.reason.replace("_", " ").lower() if error.reason else "not an unencrypted PEM file"
     return error.strerror or "cannot be read"
