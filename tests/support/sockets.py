@@ -64,6 +64,7 @@ def tcp_pair() -> tuple[socket.socket, socket.socket]:
         for end in (near, listener):
             end.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, KERNEL_OCTETS)
             end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, KERNEL_OCTETS)
+            end.setsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG, 1_400)  # small windows need small segments
         near.connect(listener.getsockname())
         far, _ = listener.accept()
     for end in (near, far):
