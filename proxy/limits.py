@@ -85,3 +85,27 @@ ACTIVITY_BATCH_S: Final = 0.5
 """How long sign-ins gather before they are written together."""
 ACTIVITY_PENDING: Final = 10_000
 """Records kept while the activity store cannot be written."""
+STOP_S: Final = 0.5
+"""What connections get to end by themselves when the server stops; sessions are cut before."""
+
+# --- embedded mail ---------------------------------------------------------------------------------
+
+EMBEDDED_MESSAGE_OCTETS: Final = 50 * 1_048_576
+"""One message by APPEND; providers take 25 to 50 MB, and it is held in memory once."""
+EMBEDDED_LINE_OCTETS: Final = 65_536
+"""Sets of UIDs get long; RFC 7162 §4 asks for at least 8,192."""
+EMBEDDED_LITERAL_OCTETS: Final = 65_536
+"""A literal that is no message: names, search texts."""
+EMBEDDED_TIMEOUT_S: Final = 40 * 60
+"""Silence of a signed-in client; behind the gate's own limit, so that the gate decides."""
+EMBEDDED_POLL_S: Final = 0.25
+"""How often an IDLE session looks at its folder for mail from outside: two `stat`."""
+EMBEDDED_START_S: Final = 20.0
+"""From the start of a child to its first word; a loaded machine starts Python slowly."""
+EMBEDDED_STOP_S: Final = 5.0
+"""For a child to leave after the end of its pipe, before it is killed."""
+EMBEDDED_RESTART_FIRST_S: Final = 0.1
+EMBEDDED_RESTART_LONGEST_S: Final = 10.0
+"""Pause before a dead child is started again: doubled each time, from the first to the longest."""
+EMBEDDED_STEADY_S: Final = 30.0
+"""A child that lived this long has recovered: the next pause is the first again."""

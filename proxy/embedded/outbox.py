@@ -1,0 +1,83 @@
+"""What a session still has to send, given to the transport piece by piece.
+
+Pieces may be iterators, so a message leaves the disk when the client is ready for it and a client that does
+not read holds a bounded number of octets here. `drained` is called each time everything has gone out.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING, Final, Protocol
+
+from twisted.internet.interfaces import IPullProducer
+from zope.interface import implementer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+_CHUNK_OCTETS: Final = 65_536
+
+
+class Sink(Protocol):
+    """The part of a Twisted transport that is used here."""
+
+    def write(self, data: bytes) -> object:
+        """Send octets."""
+
+    def registerProducer(self, producer: Outbox, streaming: bool) -> object:  # noqa: N802
+        """Ask `producer` for more whenever there is nothing left to send."""
+
+    def unregisterProducer(self) -> object:  # noqa: N802
+        """Ask it no more."""
+
+
+@implementer(IPullProducer)
+class Outbox:
+    """A queue of octets in front of a transport."""
+
+    def __init__(self, sink: Sink, drained: Callable[[], None]) -> None:
+        self._sink = sink
+        self._drained = drained
+        self._waiting: deque[Iterator[bytes]] = deque()
+        self._registered = False
+
+    @property
+    def empty(self) -> bool:
+        """Whether everything has gone to the kernel."""
+        return not self._registered
+
+    def put(self, pieces: Iterator[bytes]) -> None:
+        """Send these after all that waits already."""
+        self._waiting.append(pieces)
+        if not self._registered:
+            self._registered = True
+            self._sink.registerProducer(self, streaming=False)
+
+    def resumeProducing(self) -> None:  # noqa: N802 - Twisted's interface
+        """Send the next pieces, about a chunk of them; a long piece goes out in slices."""
+        batch: list[bytes] = []
+        size = 0
+        while self._waiting and size < _CHUNK_OCTETS:
+            piece = next(self._waiting[0], None)
+            if piece is None:
+                self._waiting.popleft()
+            elif len(piece) > _CHUNK_OCTETS:
+                self._waiting.appendleft(_slices(piece))
+            else:
+                batch.append(piece)
+                size += len(piece)
+        if batch:
+            self._sink.write(b"".join(batch))
+        else:
+            self._registered = False
+            self._sink.unregisterProducer()
+            self._drained()
+
+    def stopProducing(self) -> None:  # noqa: N802 - Twisted's interface
+        """The connection is gone."""
+        self._waiting.clear()
+
+
+def _slices(octets: bytes) -> Iterator[bytes]:
+    for start in range(0, len(octets), _CHUNK_OCTETS):
+        yield octets[start : start + _CHUNK_OCTETS]
