@@ -1,11 +1,11 @@
 """What the store may say went wrong: that it cannot answer, never what the answer might have been.
 
-Every driver error, lock, unreadable row and missing file becomes one `StoreUnavailable`. Its text is made of our
-own words and SQLite's symbolic code; it holds no SQL and no value, so it may be logged.
+Every driver error, lock, unreadable row and missing file becomes one `StoreUnavailable`. Its text is made of
+our own words and SQLite's symbolic code; it holds no SQL and no value, so it may be logged.
 """
 
 from __future__ import annotations
 
 
-class StoreUnavailable(Exception):
+class StoreUnavailable(Exception):  # noqa: N818 - it names a state, as Busy does
     """The store cannot answer now. Temporary: it says nothing about anyone's password."""

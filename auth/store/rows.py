@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from auth.seal import Sealed
-from scopes.model import Limits, Scope
+from scopes.model import Limits, Scope, Service
 
 
 class RevokedWhy(StrEnum):
@@ -87,3 +87,77 @@ class Standing:
     email: str
     disabled: bool
     app_password: AppPasswordRow
+
+
+class ChangeKind(StrEnum):
+    """Every deed that changes what authorises: the words of the change feed and of the audit trail."""
+
+    ACCOUNT_ADDED = "account added"
+    ACCOUNT_DISABLED = "account disabled"
+    ACCOUNT_ENABLED = "account enabled"
+    ACCOUNT_REMOVED = "account removed"
+    ALIAS_ADDED = "alias added"
+    ALIAS_REMOVED = "alias removed"
+    PRIMARY_CHANGED = "primary password changed"
+    SECOND_FACTOR_ENROLLED = "second factor enrolled"
+    SECOND_FACTOR_REPLACED = "second factor replaced"
+    SECOND_FACTOR_RESET = "second factor reset"
+    MINTED = "app password created"
+    REVOKED = "app password revoked"
+    ALL_REVOKED = "all app passwords revoked"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """One committed change of what authorises."""
+
+    seq: int
+    kind: ChangeKind
+    account_id: str
+    app_password_ids: tuple[str, ...]
+    """The app passwords it ended; their attempts and sessions are to be cut."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuditEntry:
+    """Who did what, to which account and app password, when and from where."""
+
+    at: int
+    actor_kind: str
+    """`owner` or `operator`."""
+    actor_name: str
+    where: str
+    deed: ChangeKind
+    account_id: str
+    email: str
+    """The account's primary email at that time; a removed account is still named by it."""
+    app_password_id: str | None = None
+    label: str | None = None
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SignInRecord:
+    """One sign-in that was tried, for the history."""
+
+    at: int
+    account_id: str | None
+    app_password_id: str | None
+    service: Service
+    peer: str
+    """The client's address; empty on a Unix socket."""
+    outcome: str
+    """`granted`, or the reason of the refusal."""
+    client_name: str = ""
+    """What the client called itself (IMAP ID, User-Agent), as it said; empty when it did not."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LastUse:
+    """When an app password last opened a service for one client name."""
+
+    app_password_id: str
+    service: Service
+    client_name: str
+    at: int
+    peer: str

@@ -1,0 +1,207 @@
+"""What happened, as opposed to what is allowed: history of sign-ins, last use, workers' reports.
+
+It lives in a file of its own that may be lost without harm: `ActivityLog` opens it when first needed, and
+again after a failure, so a broken file disturbs neither the start of the server nor a sign-in. Its calls
+raise `StoreUnavailable`; who calls decides to do without. History is bounded in age and in number.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Final, TypeVar
+
+from sqlalchemy import delete, func, insert, select
+from sqlalchemy.dialects.sqlite import insert as upsert
+
+from auth.store.engine import Database, Tx
+from auth.store.errors import StoreUnavailable
+from auth.store.migrate import History
+from auth.store.rows import LastUse, SignInRecord
+from auth.store.schema import last_use, report, sign_in
+from scopes.model import Service
+
+T = TypeVar("T")
+
+GRANTED: Final = "granted"
+"""The outcome of a sign-in that came in; every other outcome is a reason of refusal."""
+CLIENT_NAME_CHARS: Final = 100
+"""A client says what it likes; enough to tell a phone from a laptop."""
+LAST_USES: Final = 10
+"""Kept for one app password, by service and client name."""
+HISTORY_S: Final = 30 * 86_400
+HISTORY_ROWS: Final = 200_000
+"""A flood of refused sign-ins ends here, some 30 MB, before it fills a disk."""
+REPORTS_S: Final = 86_400
+"""Whoever waited for a report has gone after two seconds."""
+_AT_ONCE: Final = 500
+"""Values in one IN list; SQLite's oldest limit is 999."""
+
+
+class ActivityLog:
+    """The activity file, open or not."""
+
+    def __init__(self, path: Path, *, busy_s: float) -> None:
+        self._path = path
+        self._busy_s = busy_s
+        self._opening = asyncio.Lock()
+        self._database: Database | None = None
+        self._closed = False
+
+    async def read(self, work: Callable[[Tx], T]) -> T:
+        """Run `work`; raises StoreUnavailable."""
+        return await (await self._open()).read(work)
+
+    async def write(self, work: Callable[[Tx], T]) -> T:
+        """Run `work` in a transaction; raises StoreUnavailable."""
+        return await (await self._open()).write(work)
+
+    async def close(self) -> None:
+        """Close the file. Idempotent."""
+        async with self._opening:
+            self._closed = True
+            if self._database is not None:
+                await self._database.close()
+
+    async def _open(self) -> Database:
+        async with self._opening:
+            if self._closed:
+                raise StoreUnavailable("the store is closed")
+            if self._database is None:
+                self._database = await Database.open(self._path, History.ACTIVITY, busy_s=self._busy_s)
+            return self._database
+
+
+def record_sign_ins(tx: Tx, records: Sequence[SignInRecord]) -> None:
+    """Write a batch into the history, note last uses, and drop what is too old."""
+    if not records:
+        return
+    tx.execute(insert(sign_in), [_history(record) for record in records])
+    uses = [_use(record) for record in records if record.outcome == GRANTED and record.app_password_id]
+    if uses:
+        noted = upsert(last_use)
+        tx.execute(
+            noted.on_conflict_do_update(
+                index_elements=[last_use.c.app_password_id, last_use.c.service, last_use.c.client_name],
+                set_={"at": noted.excluded.at, "peer": noted.excluded.peer},
+                where=noted.excluded.at >= last_use.c.at,
+            ),
+            uses,
+        )
+        _keep_newest_uses(tx, {str(use["app_password_id"]) for use in uses})
+    _prune(tx, max(record.at for record in records))
+
+
+def last_used(tx: Tx, app_password_ids: Iterable[str]) -> dict[str, list[LastUse]]:
+    """Give the last uses of each app password that was used, newest first."""
+    wanted = sorted(set(app_password_ids))
+    found: dict[str, list[LastUse]] = {}
+    for start in range(0, len(wanted), _AT_ONCE):
+        rows = tx.execute(
+            select(last_use)
+            .where(last_use.c.app_password_id.in_(wanted[start : start + _AT_ONCE]))
+            .order_by(last_use.c.at.desc(), last_use.c.service, last_use.c.client_name)
+        )
+        for row in rows:
+            found.setdefault(row.app_password_id, []).append(
+                LastUse(
+                    app_password_id=row.app_password_id,
+                    service=Service(row.service),
+                    client_name=row.client_name,
+                    at=row.at,
+                    peer=row.peer,
+                )
+            )
+    return found
+
+
+def sign_ins(tx: Tx, account_id: str, most: int) -> list[SignInRecord]:
+    """Give the newest sign-ins of one account, newest first."""
+    rows = tx.execute(
+        select(sign_in)
+        .where(sign_in.c.account_id == account_id)
+        .order_by(sign_in.c.at.desc(), sign_in.c.id.desc())
+        .limit(most)
+    )
+    return [
+        SignInRecord(
+            at=row.at,
+            account_id=row.account_id,
+            app_password_id=row.app_password_id,
+            service=Service(row.service),
+            peer=row.peer,
+            outcome=row.outcome,
+            client_name=row.client_name,
+        )
+        for row in rows
+    ]
+
+
+def write_report(tx: Tx, worker: str, seq: int, cut: int, at: int) -> None:
+    """Note how many sessions a worker cut for change `seq`."""
+    noted = upsert(report).values(seq=seq, worker=worker, cut=cut, at=at)
+    tx.execute(
+        noted.on_conflict_do_update(
+            index_elements=[report.c.seq, report.c.worker], set_={"cut": cut, "at": at}
+        )
+    )
+    tx.execute(delete(report).where(report.c.at < at - REPORTS_S))
+
+
+def reports(tx: Tx, seq: int) -> dict[str, int]:
+    """Give the sessions cut for change `seq`, by worker."""
+    rows = tx.execute(select(report.c.worker, report.c.cut).where(report.c.seq == seq))
+    return {row.worker: row.cut for row in rows}
+
+
+def _history(record: SignInRecord) -> dict[str, object]:
+    return {
+        "at": record.at,
+        "account_id": record.account_id,
+        "app_password_id": record.app_password_id,
+        "service": record.service.value,
+        "peer": record.peer,
+        "outcome": record.outcome,
+        "client_name": _client_name(record),
+    }
+
+
+def _use(record: SignInRecord) -> dict[str, object]:
+    return {
+        "app_password_id": record.app_password_id,
+        "service": record.service.value,
+        "client_name": _client_name(record),
+        "at": record.at,
+        "peer": record.peer,
+    }
+
+
+def _client_name(record: SignInRecord) -> str:
+    """Keep what can be shown on one line; a client may send anything, control characters too."""
+    shown = "".join(char if char.isprintable() else " " for char in record.client_name[:CLIENT_NAME_CHARS])
+    return " ".join(shown.split())
+
+
+def _keep_newest_uses(tx: Tx, app_password_ids: set[str]) -> None:
+    for app_password_id in sorted(app_password_ids):
+        mine = last_use.c.app_password_id == app_password_id
+        older = (
+            select(last_use.c.service, last_use.c.client_name)
+            .where(mine)
+            .order_by(last_use.c.at.desc(), last_use.c.service, last_use.c.client_name)
+            .limit(-1)
+            .offset(LAST_USES)
+        )
+        for service, client_name in tx.execute(older).all():
+            tx.execute(
+                delete(last_use).where(
+                    mine, last_use.c.service == service, last_use.c.client_name == client_name
+                )
+            )
+
+
+def _prune(tx: Tx, now: int) -> None:
+    newest = select(func.max(sign_in.c.id)).scalar_subquery()
+    tx.execute(delete(sign_in).where(sign_in.c.at < now - HISTORY_S))
+    tx.execute(delete(sign_in).where(sign_in.c.id <= newest - HISTORY_ROWS))

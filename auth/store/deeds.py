@@ -1,0 +1,168 @@
+"""What is done to the gate store, one function a step, each a plain function of a `Tx` that writes.
+
+Steps are put together into deeds in `auth.accounts`; every deed ends with `conclude`, which writes the audit
+line and then numbers the change: a deed, its audit line and its number are committed together or not at all.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import delete, insert, update
+
+from auth.store import feed
+from auth.store.engine import Tx
+from auth.store.queries import limits_text
+from auth.store.rows import AccountRow, AppPasswordRow, AuditEntry, RevokedWhy
+from auth.store.schema import account, account_name, app_password, audit, recovery_code
+
+
+def conclude(tx: Tx, entry: AuditEntry, ended: tuple[str, ...] = ()) -> int:
+    """Write the audit line, number the change and give its number. Nothing comes after it.
+
+    `ended` names the app passwords whose attempts and sessions are to be cut.
+    """
+    tx.execute(
+        insert(audit).values(
+            at=entry.at,
+            actor_kind=entry.actor_kind,
+            actor_name=entry.actor_name,
+            actor_where=entry.where,
+            deed=entry.deed.value,
+            account_id=entry.account_id,
+            email=entry.email,
+            app_password_id=entry.app_password_id,
+            label=entry.label,
+            detail=entry.detail,
+        )
+    )
+    return feed.advance(tx, entry.deed, entry.account_id, ended)
+
+
+# --- accounts -----------------------------------------------------------------------------------------------
+
+
+def insert_account(tx: Tx, row: AccountRow) -> None:
+    """Write a new account with its names; the caller has seen that they are free."""
+    tx.execute(
+        insert(account).values(
+            id=row.id,
+            email=row.email,
+            is_service=row.is_service,
+            created_at=row.created_at,
+            primary_hash=row.primary_hash,
+            primary_key_id=row.primary_key_id,
+            version=row.version,
+        )
+    )
+    insert_name(tx, row.id, row.email, is_email=True)
+    for alias in row.aliases:
+        insert_name(tx, row.id, alias, is_email=False)
+
+
+def insert_name(tx: Tx, account_id: str, name: str, *, is_email: bool) -> None:
+    """Let `name` sign in to the account."""
+    tx.execute(insert(account_name).values(name=name, account_id=account_id, is_email=is_email))
+
+
+def delete_alias(tx: Tx, account_id: str, name: str) -> bool:
+    """Take an alias away; False when the account has no such alias (its email is none)."""
+    gone = tx.execute(
+        delete(account_name).where(
+            account_name.c.account_id == account_id, account_name.c.name == name, ~account_name.c.is_email
+        )
+    )
+    return gone.rowcount == 1
+
+
+def set_disabled(tx: Tx, account_id: str, at: int | None) -> None:
+    """Disable the account from `at`, or enable it with None."""
+    update_account(tx, account_id, disabled_at=at)
+
+
+def bury_account(tx: Tx, account_id: str, at: int) -> None:
+    """Make the account a tombstone: its names are free, what proved its owner is gone."""
+    tx.execute(delete(account_name).where(account_name.c.account_id == account_id))
+    tx.execute(delete(recovery_code).where(recovery_code.c.account_id == account_id))
+    update_account(
+        tx,
+        account_id,
+        removed_at=at,
+        primary_hash=None,
+        primary_key_id=None,
+        seed_key_id=None,
+        seed_box=None,
+        last_step=None,
+    )
+
+
+def set_primary(tx: Tx, account_id: str, primary_hash: str, key_id: str) -> None:
+    """Store the hash of a new primary password, or of the same one at today's cost."""
+    update_account(tx, account_id, primary_hash=primary_hash, primary_key_id=key_id)
+
+
+def update_account(tx: Tx, account_id: str, **values: object) -> None:
+    """Write columns of one account and step its version."""
+    tx.execute(
+        update(account).where(account.c.id == account_id).values(version=account.c.version + 1, **values)
+    )
+
+
+# --- app passwords ------------------------------------------------------------------------------------------
+
+
+def insert_app_password(tx: Tx, row: AppPasswordRow) -> None:
+    """Write a new app password; the caller has counted, and seen that label and selector are free."""
+    tx.execute(
+        insert(app_password).values(
+            id=row.id,
+            account_id=row.account_id,
+            selector=row.selector,
+            verifier_hash=row.verifier_hash,
+            key_id=row.key_id,
+            label=row.label,
+            scopes=" ".join(sorted(row.scopes)),
+            limits=limits_text(row.limits),
+            created_at=row.created_at,
+            created_by=row.created_by,
+            expires_at=row.expires_at,
+            version=row.version,
+        )
+    )
+
+
+def mark_shown(tx: Tx, app_password_id: str, at: int) -> None:
+    """Remember that the password was printed; the first time counts."""
+    tx.execute(
+        update(app_password)
+        .where(app_password.c.id == app_password_id, app_password.c.shown_at.is_(None))
+        .values(shown_at=at)
+    )
+
+
+def revoke(tx: Tx, account_id: str, at: int, why: RevokedWhy, only: str | None = None) -> tuple[str, ...]:
+    """Revoke one app password of the account, or all; gives the ids of those that were not revoked before.
+
+    Expired ones are revoked too: a clock set back must not revive them.
+    """
+    wanted = update(app_password).where(
+        app_password.c.account_id == account_id, app_password.c.revoked_at.is_(None)
+    )
+    if only is not None:
+        wanted = wanted.where(app_password.c.id == only)
+    ended = tx.execute(
+        wanted.values(revoked_at=at, revoked_why=why.value, version=app_password.c.version + 1).returning(
+            app_password.c.id
+        )
+    )
+    return tuple(sorted(row.id for row in ended))
+
+
+def replace_verifier(tx: Tx, app_password_id: str, old_hash: str, new_hash: str, key_id: str) -> None:
+    """Store the same password's hash at today's cost and key, unless it was replaced meanwhile.
+
+    No change of what authorises: it takes no number and no version.
+    """
+    tx.execute(
+        update(app_password)
+        .where(app_password.c.id == app_password_id, app_password.c.verifier_hash == old_hash)
+        .values(verifier_hash=new_hash, key_id=key_id)
+    )

@@ -1,0 +1,159 @@
+"""One SQLite file under SQLAlchemy: connections, transactions, and the way every error becomes one.
+
+A piece of work is a plain function of a `Tx`. It cannot await, so nothing slow (a hash, the network) ever
+happens inside a transaction. Writes take `BEGIN IMMEDIATE`: they queue inside the process on a lock, between
+processes on SQLite's, and never find at commit that they were wrong. Reads need no transaction for one
+statement and a snapshot for several. Work goes on to its end when its caller is cancelled, so a connection
+never comes back to the pool in the middle of something.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import Any, Final, Self, TypeVar
+
+from sqlalchemy import URL, Connection, event
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+
+from auth.store.errors import StoreUnavailable
+from auth.store.migrate import History, migrate
+
+Tx = Connection
+"""What a piece of work gets: a connection, inside the transaction it asked for."""
+
+T = TypeVar("T")
+
+BUSY_S: Final = 5.0
+"""How long a statement waits for another process's write; ours take milliseconds."""
+_CONNECTIONS: Final = 5
+"""Threads of one file in one process: reads are short, writes come one by one."""
+_FAILURES: Final = (SQLAlchemyError, sqlite3.Error, OSError, UnicodeError, OverflowError, MemoryError)
+
+
+def path_of(url: str) -> Path:
+    """Give the file of `sqlite:///relative` or `sqlite:////absolute`; raises ValueError for all else."""
+    try:
+        parsed = make_url(url)
+    except ArgumentError:
+        raise ValueError("not the address of a store") from None
+    if parsed.drivername != "sqlite" or parsed.host or parsed.query or not parsed.database:
+        raise ValueError("a store is named by sqlite:/// and a path")
+    if parsed.database == ":memory:" or parsed.database.startswith("file:"):
+        raise ValueError("a store in memory forgets every account")
+    return Path(parsed.database)
+
+
+def cause_of(error: BaseException) -> str:
+    """Say what went wrong in words that hold neither SQL nor values."""
+    driver = error.orig if isinstance(error, DBAPIError) else error
+    name = getattr(driver, "sqlite_errorname", None)
+    return name if isinstance(name, str) else type(driver).__name__
+
+
+class Database:
+    """One open file of the store."""
+
+    def __init__(self, path: Path, *, synchronous: str, busy_s: float) -> None:
+        self.path = path
+        self.statements = 0
+        """SQL statements sent so far, `BEGIN` included, `COMMIT` not."""
+        self._busy_s = busy_s
+        self._engine = _engine(path, synchronous, busy_s)
+        self._in_snapshot = self._engine.execution_options(opening="BEGIN")
+        self._in_write = self._engine.execution_options(opening="BEGIN IMMEDIATE")
+        self._one_write = asyncio.Lock()
+        self._running: set[asyncio.Task[Any]] = set()
+        self._closed = False
+        event.listen(self._engine.sync_engine, "before_cursor_execute", self._count)
+
+    @classmethod
+    async def open(cls, path: Path, history: History, *, busy_s: float = BUSY_S) -> Self:
+        """Migrate the file and open it; raises StoreUnavailable."""
+        try:
+            await asyncio.to_thread(migrate, path, history, busy_s=busy_s)
+        except _FAILURES as error:
+            cause = cause_of(error)
+        else:
+            return cls(path, synchronous="FULL" if history is History.GATE else "NORMAL", busy_s=busy_s)
+        raise StoreUnavailable(f"the {history.value[0]} store cannot be opened: {cause}")
+
+    async def read(self, work: Callable[[Tx], T], *, snapshot: bool = False) -> T:
+        """Run `work`; `snapshot` is for work of several statements that must see one moment."""
+        return await self._finish(self._transact(self._in_snapshot if snapshot else self._engine, work))
+
+    async def write(self, work: Callable[[Tx], T]) -> T:
+        """Run `work` in a transaction of its own and commit; what `work` raises rolls back and passes on."""
+        return await self._finish(self._write(work))
+
+    async def close(self) -> None:
+        """Let running work end, then close every connection. Idempotent."""
+        self._closed = True
+        while self._running:
+            await asyncio.wait(self._running)
+        await self._engine.dispose()
+
+    async def _finish(self, running: Coroutine[Any, Any, T]) -> T:
+        if self._closed:
+            running.close()
+            raise StoreUnavailable("the store is closed")
+        task = asyncio.create_task(running)
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)
+        return await asyncio.shield(task)
+
+    async def _write(self, work: Callable[[Tx], T]) -> T:
+        try:
+            async with asyncio.timeout(self._busy_s):
+                await self._one_write.acquire()
+        except TimeoutError:
+            raise StoreUnavailable("too many writes are waiting") from None
+        try:
+            return await self._transact(self._in_write, work)
+        finally:
+            self._one_write.release()
+
+    async def _transact(self, engine: AsyncEngine, work: Callable[[Tx], T]) -> T:
+        try:
+            async with engine.begin() as connection:
+                return await connection.run_sync(work)
+        except _FAILURES as error:
+            cause = cause_of(error)
+        raise StoreUnavailable(cause)  # outside the handler: the driver's error holds SQL and values
+
+    def _count(self, *_: object) -> None:
+        self.statements += 1
+
+
+def _engine(path: Path, synchronous: str, busy_s: float) -> AsyncEngine:
+    """Make the pool. `mode=rw`: a file that was taken away is an error, not a new empty store."""
+    url = URL.create(
+        "sqlite+aiosqlite", database=path.absolute().as_uri(), query={"mode": "rw", "uri": "true"}
+    )
+    engine = create_async_engine(
+        url,
+        connect_args={"isolation_level": None, "timeout": busy_s},
+        pool_size=_CONNECTIONS,
+        max_overflow=0,
+        pool_timeout=busy_s,
+        hide_parameters=True,
+    )
+
+    def prepare(connection: Any, _record: object) -> None:
+        cursor = connection.cursor()
+        cursor.execute("PRAGMA foreign_keys=ON")
+        cursor.execute(f"PRAGMA synchronous={synchronous}")
+        cursor.close()
+
+    def begin(connection: Connection) -> None:
+        opening = connection.get_execution_options().get("opening")
+        if opening is not None:
+            connection.exec_driver_sql(opening)
+
+    event.listen(engine.sync_engine, "connect", prepare)
+    event.listen(engine.sync_engine, "begin", begin)
+    return engine

@@ -1,0 +1,133 @@
+"""Bring one file of the store to the newest schema: an empty one, an old one, or one already there.
+
+The whole way up is one `BEGIN IMMEDIATE` transaction, so of two processes that open an empty file at once one
+builds it and the other waits, and a killed migration leaves nothing behind. A file at the newest revision
+costs two small reads and does not load Alembic. A file of a newer version is refused: nothing goes down.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+import time
+from contextlib import closing
+from enum import Enum
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from auth.store.errors import StoreUnavailable
+
+if TYPE_CHECKING:
+    from alembic.config import Config
+
+_FOLDER: Final = Path(__file__).parent / "migrations"
+_OLDEST_SQLITE: Final = (3, 35, 0)
+"""`RETURNING`, which numbers the changes, came with SQLite 3.35."""
+_WAL_RETRY_S: Final = 0.02
+_ONE_AT_A_TIME: Final = threading.Lock()
+"""Alembic keeps its context in globals."""
+_PRIVATE_FILE: Final = 0o600
+_PRIVATE_FOLDER: Final = 0o700
+
+
+class History(Enum):
+    """The two histories: name of the folder of revisions, and the newest revision in it."""
+
+    GATE = ("gate", "0001")
+    ACTIVITY = ("activity", "0001")
+
+    @property
+    def folder(self) -> Path:
+        """Where the revisions are."""
+        return _FOLDER / self.value[0]
+
+    @property
+    def head(self) -> str:
+        """The revision this version of the program works with."""
+        return self.value[1]
+
+
+def migrate(path: Path, history: History, *, busy_s: float) -> None:
+    """Make `path` a store of `history` at its head; blocking, up to `busy_s` for each lock.
+
+    Creates the folder (0700) and the file (0600); a file open to others is closed to them.
+    Raises StoreUnavailable, sqlite3.Error, SQLAlchemyError or OSError.
+    """
+    if sqlite3.sqlite_version_info < _OLDEST_SQLITE:
+        raise StoreUnavailable(f"SQLite {sqlite3.sqlite_version} is too old, 3.35 is needed")
+    _make_private(path)
+    with closing(_connect(path, busy_s)) as connection:
+        _use_wal(connection, busy_s)
+        revision = _revision(connection)
+    if revision != history.head:
+        _upgrade(path, history, busy_s)
+
+
+def alembic_config(history: History) -> Config:
+    """Alembic's view of one history, without an ini file."""
+    from alembic.config import Config  # noqa: PLC0415 - only a migration pays for loading it
+
+    config = Config()
+    config.set_main_option("script_location", str(_FOLDER).replace("%", "%%"))
+    config.set_main_option("path_separator", "newline")
+    config.set_main_option("version_locations", str(history.folder).replace("%", "%%"))
+    return config
+
+
+def _make_private(path: Path) -> None:
+    path.parent.mkdir(mode=_PRIVATE_FOLDER, parents=True, exist_ok=True)
+    try:
+        path.touch(
+            mode=_PRIVATE_FILE, exist_ok=False
+        )  # an open file is never opened twice: see fcntl(2) locks
+    except FileExistsError:
+        for name in (path, path.with_name(path.name + "-wal"), path.with_name(path.name + "-shm")):
+            if name.exists() and name.stat().st_mode & 0o077:
+                name.chmod(_PRIVATE_FILE)
+
+
+def _connect(path: Path, busy_s: float) -> sqlite3.Connection:
+    return sqlite3.connect(
+        f"{path.absolute().as_uri()}?mode=rw", uri=True, timeout=busy_s, isolation_level=None
+    )
+
+
+def _use_wal(connection: sqlite3.Connection, busy_s: float) -> None:
+    """Switch to WAL; of two processes that do so at once, one is told BUSY without having waited."""
+    deadline = time.monotonic() + busy_s
+    while True:
+        try:
+            (mode,) = connection.execute("PRAGMA journal_mode=WAL").fetchone()
+        except sqlite3.OperationalError:
+            if time.monotonic() >= deadline:
+                raise
+            time.sleep(_WAL_RETRY_S)
+            continue
+        if mode != "wal":
+            raise StoreUnavailable("write-ahead logging does not work on this file system")
+        return
+
+
+def _revision(connection: sqlite3.Connection) -> str | None:
+    known = "SELECT 1 FROM sqlite_master WHERE name = 'alembic_version'"
+    if connection.execute(known).fetchone() is None:
+        return None
+    row = connection.execute("SELECT version_num FROM alembic_version").fetchone()
+    return None if row is None else str(row[0])
+
+
+def _upgrade(path: Path, history: History, busy_s: float) -> None:
+    from alembic import command  # noqa: PLC0415 - only a migration pays for loading it
+    from alembic.util.exc import CommandError  # noqa: PLC0415
+    from sqlalchemy import create_engine, event  # noqa: PLC0415
+    from sqlalchemy.pool import NullPool  # noqa: PLC0415
+
+    engine = create_engine("sqlite://", creator=lambda: _connect(path, busy_s), poolclass=NullPool)
+    event.listen(engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN IMMEDIATE"))
+    config = alembic_config(history)
+    with _ONE_AT_A_TIME, engine.begin() as connection:
+        config.attributes["connection"] = connection
+        try:
+            command.upgrade(config, "head")
+        except CommandError:
+            raise StoreUnavailable("the store was made by a newer version of Wicketgate") from None

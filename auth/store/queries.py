@@ -1,0 +1,207 @@
+"""What is asked of the gate store, one function a question, each a plain function of a `Tx`.
+
+The two questions of a sign-in are one statement each, by unique index, whatever the number of accounts and
+app passwords. A row that cannot be understood (a scope we do not know, broken limits) is an unusable store,
+never a guess.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from ipaddress import ip_network
+from typing import Any, Final
+
+from sqlalchemy import Row, Select, or_, select
+
+from auth.seal import Sealed
+from auth.store.engine import Tx
+from auth.store.errors import StoreUnavailable
+from auth.store.rows import (
+    AccountRow,
+    AppPasswordRow,
+    AuditEntry,
+    ChangeKind,
+    Located,
+    RevokedWhy,
+    Standing,
+)
+from auth.store.schema import account, account_name, app_password, audit
+from scopes.model import Limits, Scope
+
+_LOCATE: Final = select(app_password.c.account_id, app_password.c.id).join(
+    account_name, account_name.c.account_id == app_password.c.account_id
+)
+_STANDING: Final = select(app_password, account.c.email, account.c.disabled_at, account.c.removed_at).join(
+    account, account.c.id == app_password.c.account_id
+)
+
+
+def locate(tx: Tx, name: str, selector: str) -> Located | None:
+    """Find the app password a sign-in means; says nothing about whether it may sign in."""
+    row = tx.execute(
+        _LOCATE.where(account_name.c.name == name, app_password.c.selector == selector)
+    ).one_or_none()
+    return None if row is None else Located(account_id=row.account_id, app_password_id=row.id)
+
+
+def standing(tx: Tx, app_password_id: str) -> Standing | None:
+    """Read all that authorises a sign-in by this app password; None when there is no such row."""
+    row = tx.execute(_STANDING.where(app_password.c.id == app_password_id)).one_or_none()
+    if row is None:
+        return None
+    return Standing(
+        email=row.email,
+        disabled=row.disabled_at is not None or row.removed_at is not None,
+        app_password=_app_password(row),
+    )
+
+
+def find_account(tx: Tx, name: str) -> AccountRow | None:
+    """Find the account that signs in by `name` (canonical); locks the row where the engine has row locks."""
+    owner = select(account_name.c.account_id).where(account_name.c.name == name).scalar_subquery()
+    found = _accounts(tx, select(account).where(account.c.id == owner).with_for_update())
+    return found[0] if found else None
+
+
+def account_by_id(tx: Tx, account_id: str) -> AccountRow | None:
+    """Read one account that was not removed."""
+    wanted = select(account).where(account.c.id == account_id, account.c.removed_at.is_(None))
+    found = _accounts(tx, wanted.with_for_update())
+    return found[0] if found else None
+
+
+def all_accounts(tx: Tx) -> list[AccountRow]:
+    """Read every account that was not removed, by email."""
+    return _accounts(tx, select(account).where(account.c.removed_at.is_(None)).order_by(account.c.email))
+
+
+def accounts_ever(tx: Tx, name: str) -> list[str]:
+    """Give the ids of every account that signs in by `name` or had it as its email before it was removed."""
+    owner = select(account_name.c.account_id).where(account_name.c.name == name)
+    rows = tx.execute(
+        select(account.c.id)
+        .where(or_(account.c.email == name, account.c.id.in_(owner)))
+        .order_by("created_at")
+    )
+    return [row.id for row in rows]
+
+
+def taken_names(tx: Tx, names: Sequence[str]) -> list[str]:
+    """Give those of `names` that sign in to some account already."""
+    rows = tx.execute(select(account_name.c.name).where(account_name.c.name.in_(names)))
+    return sorted(row.name for row in rows)
+
+
+def app_passwords(tx: Tx, account_ids: Iterable[str]) -> list[AppPasswordRow]:
+    """Read every app password of these accounts, tombstones included, oldest first."""
+    rows = tx.execute(
+        select(app_password)
+        .where(app_password.c.account_id.in_(list(account_ids)))
+        .order_by(app_password.c.created_at, app_password.c.id)
+    )
+    return [_app_password(row) for row in rows]
+
+
+def any_unrevoked(tx: Tx, account_id: str) -> bool:
+    """Tell whether the account has an app password that was never revoked, expired or not."""
+    unrevoked = select(app_password.c.id).where(
+        app_password.c.account_id == account_id, app_password.c.revoked_at.is_(None)
+    )
+    return tx.execute(unrevoked.limit(1)).first() is not None
+
+
+def audit_entries(tx: Tx, account_ids: Sequence[str] | None, since: int | None) -> list[AuditEntry]:
+    """Read the audit trail, oldest first; None asks for all accounts, or for all times."""
+    wanted = select(audit).order_by(audit.c.id)
+    if account_ids is not None:
+        wanted = wanted.where(audit.c.account_id.in_(account_ids))
+    if since is not None:
+        wanted = wanted.where(audit.c.at >= since)
+    return [_audit_entry(row) for row in tx.execute(wanted)]
+
+
+def is_active(row: AppPasswordRow, now: float) -> bool:
+    """Tell whether an app password is neither revoked nor expired."""
+    return row.revoked_at is None and (row.expires_at is None or now < row.expires_at)
+
+
+def limits_text(limits: Limits) -> str:
+    """Write limits as they are stored."""
+    return json.dumps({"networks": [str(network) for network in limits.networks]})
+
+
+def _limits(text: str) -> Limits:
+    match json.loads(text):
+        case {"networks": [*networks], **rest} if not rest:
+            return Limits(networks=tuple(ip_network(network) for network in networks))
+        case _:
+            raise ValueError
+
+
+def _accounts(tx: Tx, wanted: Select[Any]) -> list[AccountRow]:
+    rows = tx.execute(wanted).all()
+    if not rows:
+        return []
+    aliases: dict[str, list[str]] = {row.id: [] for row in rows}
+    named = select(account_name.c.name, account_name.c.account_id).where(~account_name.c.is_email)
+    if len(rows) == 1:
+        named = named.where(account_name.c.account_id == rows[0].id)
+    for each in tx.execute(named.order_by(account_name.c.name)):
+        aliases.setdefault(each.account_id, []).append(each.name)
+    return [_account(row, tuple(aliases[row.id])) for row in rows]
+
+
+def _account(row: Row[Any], aliases: tuple[str, ...]) -> AccountRow:
+    return AccountRow(
+        id=row.id,
+        email=row.email,
+        aliases=aliases,
+        is_service=row.is_service,
+        created_at=row.created_at,
+        disabled_at=row.disabled_at,
+        primary_hash=row.primary_hash,
+        primary_key_id=row.primary_key_id,
+        seed=None if row.seed_box is None else Sealed(key_id=row.seed_key_id, box=row.seed_box),
+        last_step=row.last_step,
+        version=row.version,
+    )
+
+
+def _app_password(row: Row[Any]) -> AppPasswordRow:
+    try:
+        return AppPasswordRow(
+            id=row.id,
+            account_id=row.account_id,
+            selector=row.selector,
+            verifier_hash=row.verifier_hash,
+            key_id=row.key_id,
+            label=row.label,
+            scopes=frozenset(Scope(word) for word in row.scopes.split()),
+            limits=_limits(row.limits),
+            created_at=row.created_at,
+            created_by=row.created_by,
+            shown_at=row.shown_at,
+            expires_at=row.expires_at,
+            revoked_at=row.revoked_at,
+            revoked_why=None if row.revoked_why is None else RevokedWhy(row.revoked_why),
+            version=row.version,
+        )
+    except (ValueError, TypeError, AttributeError):
+        pass
+    raise StoreUnavailable("an app password's row cannot be understood")
+
+
+def _audit_entry(row: Row[Any]) -> AuditEntry:
+    return AuditEntry(
+        at=row.at,
+        actor_kind=row.actor_kind,
+        actor_name=row.actor_name,
+        where=row.actor_where,
+        deed=ChangeKind(row.deed),
+        account_id=row.account_id,
+        email=row.email,
+        app_password_id=row.app_password_id,
+        label=row.label,
+        detail=row.detail,
+    )

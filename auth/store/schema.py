@@ -1,0 +1,183 @@
+"""The tables, as SQLAlchemy Core sees them: `gate` holds what authorises, `activity` what merely happened.
+
+The two live in two files, so losing the second harms nothing. Migrations build the tables (a test holds the
+migrations to this module); triggers there refuse to revive a revoked app password and to change the audit
+trail. Times are whole seconds since 1970-01-01 UTC. No column holds a secret in clear.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from sqlalchemy import (
+    Boolean,
+    CheckConstraint,
+    Column,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    PrimaryKeyConstraint,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+
+NAMING: Final = {
+    "ix": "ix_%(column_0_label)s",
+    "uq": "uq_%(table_name)s_%(column_0_name)s",
+    "ck": "ck_%(table_name)s_%(constraint_name)s",
+    "fk": "fk_%(table_name)s_%(column_0_name)s_%(referred_table_name)s",
+    "pk": "pk_%(table_name)s",
+}
+
+gate = MetaData(naming_convention=NAMING)
+activity = MetaData(naming_convention=NAMING)
+
+# --- gate: what authorises ----------------------------------------------------------------------------------
+
+account = Table(
+    "account",
+    gate,
+    Column("id", Text, primary_key=True),
+    Column("email", Text, nullable=False, index=True),
+    Column("is_service", Boolean, nullable=False),
+    Column("created_at", Integer, nullable=False),
+    Column("disabled_at", Integer),
+    Column("removed_at", Integer),
+    Column("primary_hash", Text),
+    Column("primary_key_id", Text),
+    Column("seed_key_id", Text),
+    Column("seed_box", LargeBinary),
+    Column("last_step", Integer),
+    Column("version", Integer, nullable=False),
+    CheckConstraint("(primary_hash IS NULL) = (primary_key_id IS NULL)", name="primary_whole"),
+    CheckConstraint("(seed_box IS NULL) = (seed_key_id IS NULL)", name="seed_whole"),
+    CheckConstraint("NOT is_service OR (primary_hash IS NULL AND seed_box IS NULL)", name="service_bare"),
+)
+"""A removed account stays as a tombstone: no names, no primary password, no seed."""
+
+account_name = Table(
+    "account_name",
+    gate,
+    Column("name", Text, primary_key=True),
+    Column("account_id", Text, ForeignKey("account.id"), nullable=False, index=True),
+    Column("is_email", Boolean, nullable=False),
+)
+"""Every name that signs in, canonical, unique over emails and aliases of all accounts."""
+
+app_password = Table(
+    "app_password",
+    gate,
+    Column("id", Text, primary_key=True),
+    Column("account_id", Text, ForeignKey("account.id"), nullable=False),
+    Column("selector", Text, nullable=False),
+    Column("verifier_hash", Text, nullable=False),
+    Column("key_id", Text, nullable=False),
+    Column("label", Text, nullable=False),
+    Column("scopes", Text, nullable=False),
+    Column("limits", Text, nullable=False),
+    Column("created_at", Integer, nullable=False),
+    Column("created_by", Text, nullable=False),
+    Column("shown_at", Integer),
+    Column("expires_at", Integer),
+    Column("revoked_at", Integer),
+    Column("revoked_why", Text),
+    Column("version", Integer, nullable=False),
+    UniqueConstraint("account_id", "selector"),
+    CheckConstraint("(revoked_at IS NULL) = (revoked_why IS NULL)", name="revoked_whole"),
+)
+"""Active ones and tombstones. The unique pair is a sign-in's index and keeps selectors apart for good."""
+
+recovery_code = Table(
+    "recovery_code",
+    gate,
+    Column("account_id", Text, ForeignKey("account.id"), nullable=False),
+    Column("digest", LargeBinary, nullable=False),
+    Column("key_id", Text, nullable=False),
+    Column("used_at", Integer),
+    PrimaryKeyConstraint("account_id", "digest"),
+)
+
+failure = Table(
+    "failure",
+    gate,
+    Column("subject", LargeBinary, primary_key=True),
+    Column("failures", Integer, nullable=False),
+    Column("last_at", Float, nullable=False, index=True),
+)
+"""Wrong primary passwords and codes, by keyed digest of an account's name or an address."""
+
+feed = Table(
+    "feed",
+    gate,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("seq", Integer, nullable=False),
+    CheckConstraint("id = 1", name="one_row"),
+)
+"""One row: the number of the last committed change."""
+
+change = Table(
+    "change",
+    gate,
+    Column("seq", Integer, primary_key=True, autoincrement=False),
+    Column("kind", Text, nullable=False),
+    Column("account_id", Text, nullable=False),
+    Column("app_password_ids", Text, nullable=False),
+)
+
+audit = Table(
+    "audit",
+    gate,
+    Column("id", Integer, primary_key=True),
+    Column("at", Integer, nullable=False, index=True),
+    Column("actor_kind", Text, nullable=False),
+    Column("actor_name", Text, nullable=False),
+    Column("actor_where", Text, nullable=False),
+    Column("deed", Text, nullable=False),
+    Column("account_id", Text, nullable=False, index=True),
+    Column("email", Text, nullable=False),
+    Column("app_password_id", Text),
+    Column("label", Text),
+    Column("detail", Text, nullable=False),
+)
+
+# --- activity: what merely happened -------------------------------------------------------------------------
+
+sign_in = Table(
+    "sign_in",
+    activity,
+    Column("id", Integer, primary_key=True),
+    Column("at", Integer, nullable=False, index=True),
+    Column("account_id", Text),
+    Column("app_password_id", Text),
+    Column("service", Text, nullable=False),
+    Column("peer", Text, nullable=False),
+    Column("outcome", Text, nullable=False),
+    Column("client_name", Text, nullable=False),
+    Index("ix_sign_in_account_id_at", "account_id", "at"),
+)
+
+last_use = Table(
+    "last_use",
+    activity,
+    Column("app_password_id", Text, nullable=False),
+    Column("service", Text, nullable=False),
+    Column("client_name", Text, nullable=False),
+    Column("at", Integer, nullable=False),
+    Column("peer", Text, nullable=False),
+    PrimaryKeyConstraint("app_password_id", "service", "client_name"),
+)
+
+report = Table(
+    "report",
+    activity,
+    Column("seq", Integer, nullable=False),
+    Column("worker", Text, nullable=False),
+    Column("cut", Integer, nullable=False),
+    Column("at", Integer, nullable=False),
+    PrimaryKeyConstraint("seq", "worker"),
+)
+"""What each worker answered to a change."""

@@ -1,0 +1,131 @@
+"""The store as the rest of the program sees it: two files, a change feed, and nothing of SQL.
+
+A sign-in asks `locate` and `standing` (one statement each) and `feed_number`; deeds are put together
+elsewhere and run through `write`. Whatever goes wrong underneath is `StoreUnavailable`. The activity file may
+be broken or missing: only the calls that need it fail.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+from typing import Final, Self, TypeVar
+
+from auth.store import activity, deeds, feed, queries
+from auth.store.activity import ActivityLog
+from auth.store.engine import BUSY_S, Database, Tx, cause_of, path_of
+from auth.store.errors import StoreUnavailable
+from auth.store.feed import FeedCheck
+from auth.store.migrate import History
+from auth.store.rows import Change, LastUse, Located, SignInRecord, Standing
+
+__all__ = ["Store", "Tx"]
+
+T = TypeVar("T")
+
+HISTORY_PAGE: Final = 100
+"""Sign-ins shown at once."""
+
+
+class Store:
+    """One process's view of the store; make it with `open`, use it on one event loop."""
+
+    def __init__(
+        self, gate: Database, log: ActivityLog, check: FeedCheck, *, now: Callable[[], float] = time.time
+    ) -> None:
+        self._gate = gate
+        self._log = log
+        self._check = check
+        self._now = now
+
+    @classmethod
+    async def open(cls, gate_url: str, activity_url: str, *, busy_s: float = BUSY_S) -> Self:
+        """Open both files, making and migrating them as needed.
+
+        `busy_s` is how long a statement waits for another process. Raises StoreUnavailable for the gate file,
+        ValueError for a URL that names no file; the activity file is opened when first used.
+        """
+        path = path_of(gate_url)
+        log = ActivityLog(path_of(activity_url), busy_s=busy_s)
+        gate = await Database.open(path, History.GATE, busy_s=busy_s)
+        try:
+            return cls(gate, log, _feed_check(gate))
+        except BaseException:
+            await gate.close()
+            raise
+
+    async def close(self) -> None:
+        """Let running work end and close everything. Idempotent."""
+        await self._gate.close()
+        await self._log.close()
+        self._check.close()
+
+    @property
+    def statements(self) -> int:
+        """SQL statements sent to the gate file so far, feed checks apart."""
+        return self._gate.statements
+
+    # --- sign-in --------------------------------------------------------------------------------------------
+
+    async def locate(self, name: str, selector: str) -> Located | None:
+        """Find the app password a canonical name and a selector mean."""
+        return await self._gate.read(lambda tx: queries.locate(tx, name, selector))
+
+    async def standing(self, app_password_id: str) -> Standing | None:
+        """Read all that authorises a sign-in by this app password."""
+        return await self._gate.read(lambda tx: queries.standing(tx, app_password_id))
+
+    async def feed_number(self) -> int:
+        """Give the number of the last committed change. Waits for nothing; busy is StoreUnavailable."""
+        return self._check.number()
+
+    async def replace_verifier(self, app_password_id: str, old_hash: str, new_hash: str, key_id: str) -> None:
+        """Store the same password's hash at today's cost, unless it was replaced meanwhile."""
+        await self._gate.write(
+            lambda tx: deeds.replace_verifier(tx, app_password_id, old_hash, new_hash, key_id)
+        )
+
+    async def changes_since(self, seq: int) -> list[Change]:
+        """Give the changes after number `seq`, in their order."""
+        return await self._gate.read(lambda tx: feed.changes_since(tx, seq))
+
+    # --- deeds ----------------------------------------------------------------------------------------------
+
+    async def read(self, work: Callable[[Tx], T]) -> T:
+        """Run questions of `auth.store.queries` that must see one moment."""
+        return await self._gate.read(work, snapshot=True)
+
+    async def write(self, work: Callable[[Tx], T]) -> T:
+        """Run a deed in one transaction; what it raises rolls everything back."""
+        return await self._gate.write(work)
+
+    # --- activity -------------------------------------------------------------------------------------------
+
+    async def record_sign_ins(self, records: list[SignInRecord]) -> None:
+        """Write a batch of sign-ins."""
+        await self._log.write(lambda tx: activity.record_sign_ins(tx, records))
+
+    async def last_used(self, app_password_ids: Iterable[str]) -> dict[str, list[LastUse]]:
+        """Give the last uses of each of these app passwords that was ever used, newest first."""
+        return await self._log.read(lambda tx: activity.last_used(tx, app_password_ids))
+
+    async def sign_ins(self, account_id: str, most: int = HISTORY_PAGE) -> list[SignInRecord]:
+        """Give the newest sign-ins of one account, newest first."""
+        return await self._log.read(lambda tx: activity.sign_ins(tx, account_id, most))
+
+    async def report(self, worker: str, seq: int, cut: int) -> None:
+        """Say how many sessions `worker` cut for change `seq`."""
+        at = int(self._now())
+        await self._log.write(lambda tx: activity.write_report(tx, worker, seq, cut, at))
+
+    async def reports(self, seq: int) -> dict[str, int]:
+        """Give the sessions cut for change `seq`, by worker."""
+        return await self._log.read(lambda tx: activity.reports(tx, seq))
+
+
+def _feed_check(gate: Database) -> FeedCheck:
+    try:
+        return FeedCheck(gate.path)
+    except Exception as error:  # noqa: BLE001 - whatever it is, it is named and passed on below
+        cause = cause_of(error)
+    raise StoreUnavailable(f"change feed: {cause}")
