@@ -1,0 +1,327 @@
+"""Accounts and all that is done to them: each deed is one transaction with its audit line and its number.
+
+This is the one door for the command line and the portal. Proofs are looked at in `auth.proving`, app
+passwords made in `auth.minting`, authenticators enrolled in `auth.enrolment`; the words are in `auth.deed`.
+Nothing here revives a revoked app password, and nothing removed comes back: an email added again is a new
+account with a new id.
+
+Every method raises AccountError when it refuses and StoreUnavailable when the store cannot answer; those that
+hash also raise `auth.hashing.Busy`. Names may be emails or aliases, in any case.
+"""
+
+from __future__ import annotations
+
+import base64
+import secrets
+import time
+from collections.abc import Callable, Iterable
+from typing import Final
+
+from auth import apppassword, names
+from auth.apppassword import AppPassword
+from auth.checks import check_primary, checked_alias, checked_email, must_be_free
+from auth.deed import (
+    AccountError,
+    Actor,
+    Enrolment,
+    Mark,
+    Minted,
+    MintRequest,
+    Problem,
+    Proof,
+    Revocation,
+    audit_entry,
+)
+from auth.ending import end_all, end_one
+from auth.enrolment import SecondFactor
+from auth.hashing import Hasher
+from auth.minting import MOST_ACTIVE, Mint, Terms
+from auth.proving import Prover, account_named
+from auth.seal import KeyRing
+from auth.secret import Secret
+from auth.store import deeds, queries
+from auth.store.rows import AccountRow, AppPasswordRow, AuditEntry, ChangeKind
+from auth.store.store import Store, Tx
+
+__all__ = [
+    "AccountError",
+    "Accounts",
+    "Actor",
+    "Enrolment",
+    "MintRequest",
+    "Minted",
+    "Problem",
+    "Proof",
+    "Revocation",
+    "new_id",
+]
+
+_ID_OCTETS: Final = 10
+
+
+def new_id(prefix: str) -> str:
+    """Make an identifier: `prefix` and 16 lower-case characters, 80 random bits."""
+    return prefix + base64.b32encode(secrets.token_bytes(_ID_OCTETS)).decode("ascii").lower()
+
+
+class Accounts:
+    """Does what is done to accounts. `now` gives seconds since 1970-01-01 UTC."""
+
+    def __init__(
+        self,
+        store: Store,
+        hasher: Hasher,
+        keys: KeyRing,
+        *,
+        limit: int = MOST_ACTIVE,
+        issuer: str = "Wicketgate",
+        now: Callable[[], float] = time.time,
+        generate: Callable[[], AppPassword] = apppassword.generate,
+    ) -> None:
+        """`limit` is the most active app passwords of one account, `issuer` what authenticators show."""
+        self._store = store
+        self._now = now
+        self._prover = Prover(store, hasher, keys, now)
+        terms = Terms(limit=limit, now=now, new_id=new_id, generate=generate)
+        self._mint = Mint(self._prover, hasher, keys, terms)
+        self._second_factor = SecondFactor(store, self._prover, keys, issuer=issuer, now=now)
+
+    # --- accounts -------------------------------------------------------------------------------------------
+
+    async def add(
+        self,
+        email: str,
+        *,
+        primary: Secret | None,
+        service: bool = False,
+        aliases: Iterable[str] = (),
+        actor: Actor,
+    ) -> AccountRow:
+        """Add an account: a person with a primary password, or a service account without one."""
+        address = checked_email(email)
+        others = tuple(sorted({checked_alias(alias) for alias in aliases} - {address}))
+        if service and primary is not None:
+            raise AccountError(Problem.SERVICE_ACCOUNT, "a service account has no primary password")
+        if not service and primary is None:
+            raise AccountError(Problem.BAD_PRIMARY, "a person needs a primary password")
+        account_id = new_id("ac_")
+        primary_hash = key_id = None
+        if primary is not None:
+            check_primary(primary)
+            primary_hash, key_id = await self._prover.hash_primary(account_id, primary)
+        row = AccountRow(
+            id=account_id,
+            email=address,
+            aliases=others,
+            is_service=service,
+            created_at=int(self._now()),
+            disabled_at=None,
+            primary_hash=primary_hash,
+            primary_key_id=key_id,
+            seed=None,
+            last_step=None,
+            version=1,
+        )
+
+        def deed(tx: Tx) -> None:
+            must_be_free(tx, (address, *others))
+            deeds.insert_account(tx, row)
+            kind = "service account" if service else "person"
+            self._conclude(tx, row, actor, Mark(deed=ChangeKind.ACCOUNT_ADDED, detail=kind))
+
+        await self._store.write(deed)
+        return row
+
+    async def find(self, name: str) -> AccountRow:
+        """Give the account that signs in by `name`."""
+        return await self._store.read(lambda tx: account_named(tx, name))
+
+    async def all(self) -> list[AccountRow]:
+        """Give every account, by email."""
+        return await self._store.read(queries.all_accounts)
+
+    async def disable(self, name: str, actor: Actor) -> Revocation:
+        """Disable an account and revoke all its app passwords; disabling twice changes nothing."""
+        at = int(self._now())
+
+        def deed(tx: Tx) -> Revocation:
+            account = account_named(tx, name)
+            if account.disabled_at is not None:
+                return Revocation(change=None)
+            deeds.set_disabled(tx, account.id, at)
+            return end_all(tx, account, actor, at, Mark(deed=ChangeKind.ACCOUNT_DISABLED))
+
+        return await self._store.write(deed)
+
+    async def enable(self, name: str, actor: Actor) -> None:
+        """Enable a disabled account. Its revoked app passwords stay dead."""
+
+        def deed(tx: Tx) -> None:
+            account = account_named(tx, name)
+            if account.disabled_at is not None:
+                deeds.set_disabled(tx, account.id, None)
+                self._conclude(tx, account, actor, Mark(deed=ChangeKind.ACCOUNT_ENABLED))
+
+        await self._store.write(deed)
+
+    async def remove(self, name: str, actor: Actor) -> Revocation:
+        """Remove an account for good. Its names are free again; history and audit trail stay readable."""
+        at = int(self._now())
+
+        def deed(tx: Tx) -> Revocation:
+            account = account_named(tx, name)
+            deeds.bury_account(tx, account.id, at)
+            return end_all(tx, account, actor, at, Mark(deed=ChangeKind.ACCOUNT_REMOVED))
+
+        return await self._store.write(deed)
+
+    async def set_primary(
+        self, name: str, new: Secret, actor: Actor, proof: Proof | None = None
+    ) -> Revocation:
+        """Change the primary password and revoke all app passwords; without a proof, the operator's deed.
+
+        The proof's code is looked at where a second factor is enrolled.
+        """
+        check_primary(new)
+        claim = await self._prover.claim(name, actor, proof)
+        if claim.account.is_service:
+            raise AccountError(Problem.SERVICE_ACCOUNT, "a service account has no primary password")
+        primary_hash, key_id = await self._prover.hash_primary(claim.account.id, new)
+
+        def deed(tx: Tx, account: AccountRow) -> Revocation:
+            if claim.proved and account.disabled_at is not None:
+                raise AccountError(Problem.ACCOUNT_DISABLED, f"{account.email} is disabled")
+            deeds.set_primary(tx, account.id, primary_hash, key_id)
+            self._prover.tries.forget(tx, account.id)
+            mark = Mark(deed=ChangeKind.PRIMARY_CHANGED, detail=claim.how)
+            return end_all(tx, account, actor, int(self._now()), mark)
+
+        return await self._prover.carry_out(claim, deed)
+
+    # --- names ----------------------------------------------------------------------------------------------
+
+    async def add_alias(self, name: str, alias: str, actor: Actor) -> None:
+        """Let `alias` sign in to the account; no other account may have it."""
+        wanted = checked_alias(alias)
+
+        def deed(tx: Tx) -> None:
+            account = account_named(tx, name)
+            must_be_free(tx, (wanted,))
+            deeds.insert_name(tx, account.id, wanted, is_email=False)
+            self._conclude(tx, account, actor, Mark(deed=ChangeKind.ALIAS_ADDED, detail=wanted))
+
+        await self._store.write(deed)
+
+    async def remove_alias(self, name: str, alias: str, actor: Actor) -> None:
+        """Let `alias` sign in no more; the account's email is not an alias."""
+        wanted = checked_alias(alias)
+
+        def deed(tx: Tx) -> None:
+            account = account_named(tx, name)
+            if not deeds.delete_alias(tx, account.id, wanted):
+                raise AccountError(Problem.NO_SUCH_ALIAS, f"{account.email} has no alias {wanted}")
+            self._conclude(tx, account, actor, Mark(deed=ChangeKind.ALIAS_REMOVED, detail=wanted))
+
+        await self._store.write(deed)
+
+    # --- second factor --------------------------------------------------------------------------------------
+
+    async def begin_enrolment(self, name: str) -> Enrolment:
+        """Make a seed for a new authenticator. Nothing is stored and nothing changes."""
+        return await self._second_factor.begin(name)
+
+    async def confirm_enrolment(
+        self,
+        name: str,
+        enrolment: Enrolment,
+        code: Secret,
+        actor: Actor,
+        proof: Proof | Secret | None = None,
+    ) -> tuple[Secret, ...]:
+        """Enrol the authenticator that made `code`; gives the recovery codes, which are shown once.
+
+        The first one an operator may enrol without proof, and an owner with the primary password. One in
+        place is replaced by a `Proof`, or by one of its codes or a recovery code alone; an operator's word
+        is not enough. App passwords stay.
+        """
+        return await self._second_factor.confirm(name, enrolment, code, actor, proof)
+
+    async def reset_second_factor(self, name: str, actor: Actor) -> Revocation:
+        """Take the second factor away and revoke all app passwords: the operator's way out."""
+        return await self._second_factor.reset(name, actor)
+
+    # --- app passwords --------------------------------------------------------------------------------------
+
+    async def mint(self, name: str, request: MintRequest, actor: Actor, proof: Proof | None = None) -> Minted:
+        """Make an app password. It is committed when this returns; call `mark_shown` once it was printed.
+
+        An operator needs no proof, but the account needs its second factor all the same (a service account
+        has none, and only an operator mints for it). Whether cancelled or killed, one row is left at most.
+        """
+        return await self._mint.mint(name, request, actor, proof)
+
+    async def mark_shown(self, app_password_id: str) -> None:
+        """Remember that the password was printed."""
+        at = int(self._now())
+        await self._store.write(lambda tx: deeds.mark_shown(tx, app_password_id, at))
+
+    async def active(self, name: str) -> list[AppPasswordRow]:
+        """Give the account's app passwords that are neither revoked nor expired, oldest first."""
+        now = self._now()
+
+        def look(tx: Tx) -> list[AppPasswordRow]:
+            rows = queries.app_passwords(tx, [account_named(tx, name).id])
+            return [row for row in rows if queries.is_active(row, now)]
+
+        return await self._store.read(look)
+
+    async def preview(self, name: str) -> int:
+        """Say how many active app passwords a revocation of all would end."""
+        return len(await self.active(name))
+
+    async def history(self, name: str) -> list[AppPasswordRow]:
+        """Give all app passwords there ever were under this name, those of removed accounts too."""
+        return await self._store.read(lambda tx: queries.app_passwords(tx, _ever(tx, name)))
+
+    async def revoke(self, name: str, which: str, actor: Actor) -> Revocation:
+        """Revoke the app password that `which` names by id, label or selector; twice changes nothing."""
+        at = int(self._now())
+        return await self._store.write(
+            lambda tx: end_one(tx, account_named(tx, name), actor, at, which.strip())
+        )
+
+    async def revoke_all(self, name: str, actor: Actor) -> Revocation:
+        """Revoke every app password of the account; with none left nothing changes."""
+        at = int(self._now())
+
+        def deed(tx: Tx) -> Revocation:
+            account = account_named(tx, name)
+            if not queries.any_unrevoked(tx, account.id):
+                return Revocation(change=None)
+            return end_all(tx, account, actor, at, Mark(deed=ChangeKind.ALL_REVOKED))
+
+        return await self._store.write(deed)
+
+    # --- audit ----------------------------------------------------------------------------------------------
+
+    async def audit(self, name: str | None = None, since: int | None = None) -> list[AuditEntry]:
+        """Give the audit trail, oldest first: of one name, or of all; from `since` on."""
+
+        def look(tx: Tx) -> list[AuditEntry]:
+            return queries.audit_entries(tx, None if name is None else _ever(tx, name), since)
+
+        return await self._store.read(look)
+
+    def _conclude(self, tx: Tx, account: AccountRow, actor: Actor, mark: Mark) -> None:
+        deeds.conclude(tx, audit_entry(actor, account, int(self._now()), mark))
+
+
+def _ever(tx: Tx, name: str) -> list[str]:
+    """Give the accounts that have or had this name; raises AccountError when there never was one."""
+    known = names.canonical(name)
+    ids = [] if known is None else queries.accounts_ever(tx, known)
+    if not ids:
+        raise AccountError(
+            Problem.NO_SUCH_ACCOUNT, "there never was an account of this name", "name it by its email"
+        )
+    return ids

@@ -1,0 +1,145 @@
+"""The words of `auth.accounts`: who acts, what is asked for, what comes back, and what may be wrong.
+
+Values only. Messages of errors are written for people and name accounts and labels; no secret is ever in one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Literal
+
+from auth.secret import Secret
+from auth.store.rows import AccountRow, AppPasswordRow, AuditEntry, ChangeKind
+from scopes.model import Limits, Scope
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Actor:
+    """Who does something, for the audit trail."""
+
+    kind: Literal["owner", "operator"]
+    name: str
+    where: str
+    """From where: an IP address, or a word like `command line`. Failures are counted by address."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Proof:
+    """What an owner shows: the primary password, and a code of the authenticator or a recovery code."""
+
+    primary: Secret
+    code: Secret
+
+
+class Problem(StrEnum):
+    """Everything that may be wrong with a deed."""
+
+    BAD_NAME = "bad name"
+    NAME_TAKEN = "name taken"
+    NO_SUCH_ACCOUNT = "no such account"
+    ACCOUNT_DISABLED = "account disabled"
+    SERVICE_ACCOUNT = "service account"
+    BAD_PRIMARY = "bad primary password"
+    NO_SUCH_ALIAS = "no such alias"
+    PROOF_NEEDED = "proof needed"
+    WRONG_PROOF = "wrong proof"
+    """Primary password or code: which one is not said."""
+    TOO_MANY_TRIES = "too many tries"
+    CHANGED_MEANWHILE = "changed meanwhile"
+    WRONG_NEW_CODE = "wrong new code"
+    ALREADY_ENROLLED = "already enrolled"
+    NO_SECOND_FACTOR = "no second factor"
+    BAD_LABEL = "bad label"
+    LABEL_TAKEN = "label taken"
+    NO_SCOPES = "no scopes"
+    BAD_EXPIRY = "bad expiry"
+    TOO_MANY_APP_PASSWORDS = "too many app passwords"
+    NO_SUCH_APP_PASSWORD = "no such app password"  # noqa: S105
+    AMBIGUOUS = "ambiguous"
+
+
+class AccountError(Exception):
+    """A deed that was not done, and why."""
+
+    def __init__(
+        self, problem: Problem, message: str, hint: str = "", *, retry_after_s: float | None = None
+    ) -> None:
+        super().__init__(message)
+        self.problem = problem
+        self.message = message
+        self.hint = hint
+        self.retry_after_s = retry_after_s
+        """Seconds until a new try is looked at; set for TOO_MANY_TRIES."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Revocation:
+    """What a deed ended."""
+
+    change: int | None
+    """The number of the change; None when nothing was changed."""
+    app_password_ids: tuple[str, ...] = ()
+    """Those that were not revoked before, expired ones included."""
+    app_password: AppPasswordRow | None = None
+    """The one that was meant, where one was; as it stood before."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MintRequest:
+    """What an app password is to be."""
+
+    label: str
+    scopes: Collection[Scope]
+    expires_at: int | None = None
+    """Seconds since 1970-01-01 UTC; None never expires."""
+    limits: Limits = field(default_factory=Limits)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Minted:
+    """A new app password. `password` is shown once, in groups, and is stored nowhere."""
+
+    id: str
+    label: str
+    selector: str
+    scopes: frozenset[Scope]
+    expires_at: int | None
+    password: Secret
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Enrolment:
+    """An authenticator on its way in: nothing is stored until a code made from the seed comes back."""
+
+    account_id: str
+    seed: Secret
+    uri: Secret
+    """The `otpauth://` address for a QR code; it holds the seed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mark:
+    """Beside actor and account, what an audit line says."""
+
+    deed: ChangeKind
+    app_password_id: str | None = None
+    label: str | None = None
+    detail: str = ""
+
+
+def audit_entry(actor: Actor, account: AccountRow, at: int, mark: Mark) -> AuditEntry:
+    """Write the audit line of a deed."""
+    return AuditEntry(
+        at=at,
+        actor_kind=actor.kind,
+        actor_name=actor.name,
+        where=actor.where,
+        deed=mark.deed,
+        account_id=account.id,
+        email=account.email,
+        app_password_id=mark.app_password_id,
+        label=mark.label,
+        detail=mark.detail,
+    )

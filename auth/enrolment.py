@@ -1,0 +1,112 @@
+"""The second factor of an account: enrolled, replaced by its owner, reset by the operator.
+
+A seed counts only once a code made from it came back, and the code's step is spent with it. Nothing is stored
+before. A replacement keeps the app passwords; a reset ends them all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from auth import totp
+from auth.deed import AccountError, Actor, Enrolment, Mark, Problem, Proof, Revocation, audit_entry
+from auth.ending import end_all
+from auth.proving import Prover, account_named, seed_binding
+from auth.seal import KeyRing
+from auth.secret import Secret
+from auth.store import deeds, proofs
+from auth.store.rows import AccountRow, ChangeKind
+from auth.store.store import Store, Tx
+
+
+class SecondFactor:
+    """Enrols and resets authenticators."""
+
+    def __init__(
+        self, store: Store, prover: Prover, keys: KeyRing, *, issuer: str, now: Callable[[], float]
+    ) -> None:
+        self._store = store
+        self._prover = prover
+        self._keys = keys
+        self._issuer = issuer
+        self._now = now
+
+    async def begin(self, name: str) -> Enrolment:
+        """Make a seed for an authenticator; nothing is stored."""
+        account = await self._store.read(lambda tx: account_named(tx, name))
+        _must_be_a_person(account)
+        seed = totp.new_seed()
+        return Enrolment(
+            account_id=account.id,
+            seed=seed,
+            uri=totp.provisioning_uri(seed, account.email, self._issuer),
+        )
+
+    async def confirm(
+        self, name: str, enrolment: Enrolment, code: Secret, actor: Actor, proof: Proof | Secret | None
+    ) -> tuple[Secret, ...]:
+        """Store the seed; see `Accounts.confirm_enrolment`."""
+        step = totp.matching_step(enrolment.seed, code, self._now(), None)
+        if step is None:
+            raise AccountError(
+                Problem.WRONG_NEW_CODE,
+                "this is not a code of the new authenticator",
+                "type the code it shows now; see that its clock is right",
+            )
+        claim = await self._prover.claim(name, actor, proof)
+        codes = totp.new_recovery_codes()
+        seed = self._keys.seal(enrolment.seed, seed_binding(claim.account.id))
+        key_id = self._keys.current_id
+        digests = [
+            totp.recovery_digest(self._keys, key_id, claim.account.id, plain)
+            for plain in map(totp.normalise_recovery, codes)
+            if plain is not None
+        ]
+
+        def deed(tx: Tx, account: AccountRow) -> None:
+            _may_enrol(account, enrolment, proved=claim.proved)
+            replaced = account.has_second_factor
+            proofs.set_seed(tx, account.id, seed, step)
+            proofs.replace_recovery_codes(tx, account.id, key_id, digests)
+            kind = ChangeKind.SECOND_FACTOR_REPLACED if replaced else ChangeKind.SECOND_FACTOR_ENROLLED
+            mark = Mark(deed=kind, detail=claim.how)
+            deeds.conclude(tx, audit_entry(actor, account, int(self._now()), mark))
+
+        await self._prover.carry_out(claim, deed)
+        return codes
+
+    async def reset(self, name: str, actor: Actor) -> Revocation:
+        """Take the second factor away; see `Accounts.reset_second_factor`."""
+        at = int(self._now())
+
+        def deed(tx: Tx) -> Revocation:
+            account = account_named(tx, name)
+            if not account.has_second_factor:
+                raise AccountError(Problem.NO_SECOND_FACTOR, f"{account.email} has no second factor")
+            proofs.set_seed(tx, account.id, None, None)
+            proofs.replace_recovery_codes(tx, account.id, self._keys.current_id, ())
+            self._prover.tries.forget(tx, account.id)
+            return end_all(tx, account, actor, at, Mark(deed=ChangeKind.SECOND_FACTOR_RESET))
+
+        return await self._store.write(deed)
+
+
+def _must_be_a_person(account: AccountRow) -> None:
+    if account.is_service:
+        raise AccountError(
+            Problem.SERVICE_ACCOUNT, f"{account.email} is a service account: it has no second factor"
+        )
+
+
+def _may_enrol(account: AccountRow, enrolment: Enrolment, *, proved: bool) -> None:
+    _must_be_a_person(account)
+    if account.disabled_at is not None:
+        raise AccountError(Problem.ACCOUNT_DISABLED, f"{account.email} is disabled")
+    if account.id != enrolment.account_id:
+        raise AccountError(Problem.NO_SUCH_ACCOUNT, "this enrolment was begun for another account")
+    if account.has_second_factor and not proved:
+        raise AccountError(
+            Problem.ALREADY_ENROLLED,
+            f"{account.email} has a second factor already",
+            "replace it with one of its codes or a recovery code, or reset it",
+        )

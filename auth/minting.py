@@ -1,0 +1,144 @@
+"""New app passwords: made by the machine, hashed before the transaction, counted inside it.
+
+The limit, the label and the selector are checked in the transaction that writes the row, so of two mints in
+parallel at the last free place one succeeds. The row is committed before the password is given out: a mint
+that is killed leaves at most one row, which says that it was perhaps never shown.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Final
+
+from auth import apppassword
+from auth.apppassword import AppPassword, verifier_message
+from auth.checks import checked_label, checked_scopes
+from auth.deed import AccountError, Actor, Mark, Minted, MintRequest, Problem, Proof, audit_entry
+from auth.hashing import Hasher
+from auth.proving import Claim, Prover
+from auth.seal import KeyRing
+from auth.store import deeds, queries
+from auth.store.errors import StoreUnavailable
+from auth.store.rows import AccountRow, AppPasswordRow, ChangeKind
+from auth.store.store import Tx
+
+MOST_ACTIVE: Final = 25
+"""Active app passwords of one account; the config may ask for fewer."""
+_DRAWS: Final = 8
+"""Selectors tried; even after a thousand tombstones a free one is found at once."""
+
+
+class _SelectorTaken(Exception):  # noqa: N818 - it asks for another draw
+    """The drawn selector belongs to a row of the account, perhaps a tombstone: draw again."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Terms:
+    """What every mint goes by."""
+
+    limit: int
+    now: Callable[[], float]
+    new_id: Callable[[str], str]
+    generate: Callable[[], AppPassword] = apppassword.generate
+
+
+class Mint:
+    """Makes app passwords."""
+
+    def __init__(self, prover: Prover, hasher: Hasher, keys: KeyRing, terms: Terms) -> None:
+        if not 1 <= terms.limit <= MOST_ACTIVE:
+            raise ValueError(f"the limit of app passwords is 1 to {MOST_ACTIVE}")
+        self._prover = prover
+        self._hasher = hasher
+        self._keys = keys
+        self._terms = terms
+
+    async def mint(self, name: str, request: MintRequest, actor: Actor, proof: Proof | None) -> Minted:
+        """Make one; see `Accounts.mint`."""
+        label, scopes = checked_label(request.label), checked_scopes(request.scopes)
+        if request.expires_at is not None and request.expires_at <= self._terms.now():
+            raise AccountError(Problem.BAD_EXPIRY, "it would have expired already")
+        claim = await self._prover.claim(name, actor, proof)
+        for _ in range(_DRAWS):
+            made = self._terms.generate()
+            verifier_hash, key_id = await self._hash(claim.account.id, made)
+            row = AppPasswordRow(
+                id=self._terms.new_id("ap_"),
+                account_id=claim.account.id,
+                selector=made.selector,
+                verifier_hash=verifier_hash,
+                key_id=key_id,
+                label=label,
+                scopes=scopes,
+                limits=request.limits,
+                created_at=int(self._terms.now()),
+                created_by=f"{actor.kind} {actor.name}",
+                shown_at=None,
+                expires_at=request.expires_at,
+                revoked_at=None,
+                revoked_why=None,
+                version=1,
+            )
+            try:
+                await self._prover.carry_out(claim, partial(self._write, row=row, claim=claim, actor=actor))
+            except _SelectorTaken:
+                continue
+            return _minted(row, made)
+        raise StoreUnavailable("no free selector was drawn")
+
+    async def _hash(self, account_id: str, made: AppPassword) -> tuple[str, str]:
+        key_id = self._keys.current_id
+        message = verifier_message(account_id, made.selector, made.verifier)
+        return await self._hasher.hash_app(self._keys.pepper(key_id, message)), key_id
+
+    def _write(self, tx: Tx, account: AccountRow, *, row: AppPasswordRow, claim: Claim, actor: Actor) -> None:
+        """The deed itself: everything that others might change meanwhile is looked at here."""
+        self._may_have_one(account)
+        rows = queries.app_passwords(tx, [account.id])
+        active = [each for each in rows if queries.is_active(each, self._terms.now())]
+        if len(active) >= self._terms.limit:
+            raise AccountError(
+                Problem.TOO_MANY_APP_PASSWORDS,
+                f"{account.email} has {len(active)} active app passwords, and no more are allowed",
+                "revoke one that is not needed any more",
+            )
+        if any(each.label == row.label for each in active):
+            raise AccountError(
+                Problem.LABEL_TAKEN,
+                f"{account.email} has an active app password with the label {row.label!r}",
+                "choose another label, or revoke that one first",
+            )
+        if any(each.selector == row.selector for each in rows):
+            raise _SelectorTaken
+        deeds.insert_app_password(tx, row)
+        mark = Mark(
+            deed=ChangeKind.MINTED,
+            app_password_id=row.id,
+            label=row.label,
+            detail=f"{' '.join(sorted(row.scopes))}, {claim.how}",
+        )
+        deeds.conclude(tx, audit_entry(actor, account, row.created_at, mark))
+
+    @staticmethod
+    def _may_have_one(account: AccountRow) -> None:
+        if account.disabled_at is not None:
+            raise AccountError(Problem.ACCOUNT_DISABLED, f"{account.email} is disabled")
+        if not account.is_service and not account.has_second_factor:
+            raise AccountError(
+                Problem.NO_SECOND_FACTOR,
+                f"{account.email} has no second factor, so no app password can be made",
+                f"enrol an authenticator first: wicketgate account enrol-2fa {account.email}",
+            )
+
+
+def _minted(row: AppPasswordRow, made: AppPassword) -> Minted:
+    return Minted(
+        id=row.id,
+        label=row.label,
+        selector=row.selector,
+        scopes=row.scopes,
+        expires_at=row.expires_at,
+        password=made.grouped(),
+    )
