@@ -1,0 +1,205 @@
+"""`wicketgate account`: make, show, disable, enable and remove accounts, and change their primary password.
+
+What ends app passwords says how many first and asks; it is committed before the workers' answers are awaited,
+so that exit 0 means done even when a worker is silent.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final, TypedDict, Unpack
+
+import click
+
+from auth.accounts import Revocation
+from auth.store.rows import AccountRow
+from proxy.cli.aliases import alias
+from proxy.cli.app import Invocation
+from proxy.cli.desk import Desk, counted, operator
+from proxy.cli.output import Moment, emit, json_option, say, table
+from proxy.cli.questions import confirm, new_primary_password, primary_file_option, yes_option
+from proxy.cli.second_factor import enrol_2fa, reset_2fa
+
+_HEADERS: Final = ("EMAIL", "KIND", "SECOND FACTOR", "STATE", "CREATED (UTC)")
+
+
+class AddOptions(TypedDict):
+    """The options of `account add`."""
+
+    service: bool
+    aliases: tuple[str, ...]
+    primary_file: str | None
+    as_json: bool
+
+
+@click.group()
+def account() -> None:
+    """Accounts: people and devices."""
+
+
+account.add_command(alias)
+account.add_command(enrol_2fa)
+account.add_command(reset_2fa)
+
+
+@account.command()
+@click.argument("email")
+@click.option("--service", is_flag=True, help="A printer or script: no primary password, no second factor.")
+@click.option(
+    "--alias", "aliases", metavar="NAME", multiple=True, help="Another name to sign in by. Repeatable."
+)
+@primary_file_option("Read the primary password from FILE.")
+@json_option
+@click.pass_obj
+def add(invocation: Invocation, email: str, **options: Unpack[AddOptions]) -> None:
+    """Add an account for EMAIL."""
+    service, aliases = options["service"], options["aliases"]
+    if service and options["primary_file"] is not None:
+        raise click.UsageError("a service account has no primary password")
+    config = invocation.config()
+    primary = None if service else new_primary_password(options["primary_file"])
+    with Desk(config) as desk:
+        row = desk.run(
+            desk.accounts.add(email, primary=primary, service=service, aliases=aliases, actor=operator())
+        )
+    if options["as_json"]:
+        emit(_facts(row))
+        return
+    say(f"added {row.email}")
+    if not service:
+        say(f"next: wicketgate account enrol-2fa {row.email}")
+
+
+@account.command(name="list")
+@json_option
+@click.pass_obj
+def list_accounts(invocation: Invocation, as_json: bool) -> None:
+    """List the accounts."""
+    with Desk(invocation.config()) as desk:
+        rows = desk.run(desk.accounts.all())
+    if as_json:
+        emit([_facts(row) for row in rows])
+    elif not rows:
+        say("no accounts yet; add one with: wicketgate account add EMAIL")
+    else:
+        table(_HEADERS, [_cells(row) for row in rows])
+
+
+@account.command()
+@click.argument("email")
+@json_option
+@click.pass_obj
+def show(invocation: Invocation, email: str, as_json: bool) -> None:
+    """Show one account."""
+    with Desk(invocation.config()) as desk:
+        row = desk.run(desk.accounts.find(email))
+        active = desk.run(desk.accounts.preview(row.email))
+    if as_json:
+        emit(_facts(row) | {"app_passwords": active})
+        return
+    kind, second_factor, state, created = _cells(row)[1:]
+    say(row.email)
+    say(f"  kind           {kind}")
+    say(f"  state          {state}")
+    say(f"  aliases        {', '.join(row.aliases) or '-'}")
+    say(f"  second factor  {second_factor}")
+    say(f"  app passwords  {active} active")
+    say(f"  created        {created} UTC")
+
+
+@account.command()
+@click.argument("email")
+@yes_option
+@json_option
+@click.pass_obj
+def disable(invocation: Invocation, email: str, yes: bool, as_json: bool) -> None:
+    """Disable an account: all its app passwords are revoked, its sessions cut."""
+    with Desk(invocation.config()) as desk:
+        _warn_and_confirm(desk, email, "Disable", yes=yes)
+        revocation = desk.run(desk.accounts.disable(email, operator()))
+        _answer(desk, revocation, {"email": email, "state": "disabled"}, f"disabled {email}", as_json=as_json)
+
+
+@account.command()
+@click.argument("email")
+@json_option
+@click.pass_obj
+def enable(invocation: Invocation, email: str, as_json: bool) -> None:
+    """Enable a disabled account; its revoked app passwords stay dead."""
+    with Desk(invocation.config()) as desk:
+        desk.run(desk.accounts.enable(email, operator()))
+    if as_json:
+        emit({"email": email, "state": "enabled"})
+    else:
+        say(f"enabled {email}")
+
+
+@account.command()
+@click.argument("email")
+@yes_option
+@json_option
+@click.pass_obj
+def remove(invocation: Invocation, email: str, yes: bool, as_json: bool) -> None:
+    """Remove an account for good; its history and audit trail stay readable."""
+    with Desk(invocation.config()) as desk:
+        _warn_and_confirm(desk, email, "Remove", yes=yes)
+        revocation = desk.run(desk.accounts.remove(email, operator()))
+        _answer(desk, revocation, {"email": email, "state": "removed"}, f"removed {email}", as_json=as_json)
+
+
+@account.command()
+@click.argument("email")
+@primary_file_option("Read the new primary password from FILE.")
+@yes_option
+@json_option
+@click.pass_obj
+def set_password(
+    invocation: Invocation, email: str, primary_file: str | None, yes: bool, as_json: bool
+) -> None:
+    """Set a new primary password: all app passwords are revoked, sessions cut."""
+    with Desk(invocation.config()) as desk:
+        _warn_and_confirm(desk, email, "Change the primary password of", yes=yes)
+        new = new_primary_password(primary_file)
+        revocation = desk.run(desk.accounts.set_primary(email, new, operator(), None))
+        words = f"changed the primary password of {email}"
+        _answer(desk, revocation, {"email": email}, words, as_json=as_json)
+
+
+def _warn_and_confirm(desk: Desk, email: str, deed: str, *, yes: bool) -> None:
+    """Say how many app passwords the deed ends, and ask."""
+    row = desk.run(desk.accounts.find(email))
+    active = desk.run(desk.accounts.preview(row.email))
+    ends = f"{counted(active, 'app password')} will be revoked" if active else "no app password is active"
+    confirm(f"{deed} {row.email}: {ends}. Go on?", yes=yes)
+
+
+def _answer(desk: Desk, revocation: Revocation, facts: dict[str, Any], words: str, *, as_json: bool) -> None:
+    """Wait for the workers and say what was done."""
+    cut = desk.cut(revocation)
+    if as_json:
+        emit(facts | cut.facts)
+    else:
+        say(f"{words}; {cut.text}")
+    cut.warn()
+
+
+def _state(row: AccountRow) -> str:
+    return "enabled" if row.disabled_at is None else f"disabled since {Moment(row.disabled_at).text}"
+
+
+def _cells(row: AccountRow) -> tuple[str, ...]:
+    kind = "service" if row.is_service else "person"
+    second_factor = "-" if row.is_service else "enrolled" if row.has_second_factor else "missing"
+    return (row.email, kind, second_factor, _state(row), Moment(row.created_at).text)
+
+
+def _facts(row: AccountRow) -> dict[str, Any]:
+    return {
+        "id": row.id,
+        "email": row.email,
+        "aliases": list(row.aliases),
+        "kind": "service" if row.is_service else "person",
+        "second_factor": row.has_second_factor,
+        "state": "enabled" if row.disabled_at is None else "disabled",
+        "created_at": Moment(row.created_at).iso,
+        "disabled_at": Moment(row.disabled_at).iso,
+    }

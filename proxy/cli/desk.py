@@ -1,0 +1,129 @@
+"""The store and its accounts, opened for one command.
+
+A command asks its questions between calls of `Desk.run`, never inside one: there a Ctrl-C would only cancel a
+task while the prompt goes on waiting.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import getpass
+from collections.abc import Coroutine
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+from auth.accounts import Accounts, Actor, Revocation
+from auth.hashing import Cost, Hasher
+from auth.seal import KeyRing
+from auth.store.store import Store
+from config.models import Config
+from proxy.cli.output import note
+from proxy.limits import FEED_BLIND_S
+from proxy.worker import await_reports
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cut:
+    """What a revocation did, once the workers have answered."""
+
+    app_password_ids: tuple[str, ...]
+    sessions: int
+    silent_workers: int
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """The same for JSON."""
+        return {
+            "revoked": list(self.app_password_ids),
+            "sessions_cut": self.sessions,
+            "silent_workers": self.silent_workers,
+        }
+
+    @property
+    def text(self) -> str:
+        """The same in words."""
+        passwords = counted(len(self.app_password_ids), "app password")
+        return f"{passwords} revoked, {counted(self.sessions, 'session')} cut"
+
+    def warn(self) -> None:
+        """Say so when a worker has not answered."""
+        if self.silent_workers:
+            silent = counted(self.silent_workers, "worker")
+            within = f"within {FEED_BLIND_S:.0f} seconds at the latest"
+            note(f"{silent} did not answer in time; no new sign-in passes, and open sessions end {within}")
+
+
+class Desk:
+    """One command at work: a loop of its own, the store open, and who acts."""
+
+    def __init__(self, config: Config) -> None:
+        self._config = config
+        self._runner = asyncio.Runner()
+
+    def __enter__(self) -> Self:
+        config = self._config
+        keys = KeyRing(config.keys.load(), config.keys.current)
+        app, primary = config.policy.hashing.app, config.policy.hashing.primary
+        self._hasher = Hasher(
+            app=Cost(memory_kib=app.memory_kib, passes=app.passes),
+            primary=Cost(memory_kib=primary.memory_kib, passes=primary.passes),
+        )
+        try:
+            self.store = self.run(Store.open(config.store.url, config.store.activity_url))
+        except BaseException:
+            self._hasher.close()
+            self._runner.close()
+            raise
+        self.accounts = Accounts(
+            self.store,
+            self._hasher,
+            keys,
+            limit=config.policy.app_passwords,
+            issuer=config.server.public_host,
+        )
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            self.run(self.store.close())
+        finally:
+            self._hasher.close()
+            self._runner.close()
+
+    def run(self, work: Coroutine[Any, Any, T]) -> T:
+        """Run one piece of work to its end."""
+        return self._runner.run(work)
+
+    def cut(self, revocation: Revocation) -> Cut:
+        """Wait for the workers' answers to a committed revocation."""
+        folder = self._config.server.data / "workers"
+        reports = self.run(await_reports(self.store, folder, revocation.change))
+        return Cut(
+            app_password_ids=revocation.app_password_ids,
+            sessions=reports.sessions_cut,
+            silent_workers=reports.silent_workers,
+        )
+
+
+def operator() -> Actor:
+    """Name the operator at the command line, for the audit trail."""
+    try:
+        name = getpass.getuser()
+    except (OSError, KeyError):
+        name = "unknown"
+    return Actor(kind="operator", name=name, where="command line")
+
+
+def owner(email: str) -> Actor:
+    """Name the owner of an account, who has proved it at the command line."""
+    return Actor(kind="owner", name=email, where="command line")
+
+
+def counted(number: int, thing: str) -> str:
+    """Write a number with its noun: `1 session`, `2 sessions`."""
+    return f"{number} {thing}" if number == 1 else f"{number} {thing}s"

@@ -1,0 +1,98 @@
+"""`wicketgate init` and `wicketgate check`: a first configuration, and whether one is sound."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime
+from pathlib import Path
+
+import click
+
+from auth.store.errors import StoreUnavailable
+from auth.store.store import Store
+from config.inspect import inspect
+from config.load import load
+from config.models import Config
+from config.problems import ConfigErrors, Problem
+from config.scaffold import init_dir
+from proxy.cli.app import Invocation
+from proxy.cli.output import MISUSED, complain, emit, json_option, problem_facts, say
+
+
+@click.command(short_help="Write a first configuration into DIR.")
+@click.argument("folder", metavar="DIR", type=click.Path(path_type=Path, file_okay=False))
+@click.option(
+    "--host",
+    "hosts",
+    metavar="NAME",
+    multiple=True,
+    help="A name or address that apps will use, beside localhost; the first is the public one. Repeatable.",
+)
+@json_option
+def init(folder: Path, hosts: tuple[str, ...], as_json: bool) -> None:
+    """Write a commented config file, a master key and a private authority with a certificate into DIR.
+
+    Nothing that exists is overwritten. What is made starts as it is, with the built-in mail server.
+    """
+    file = init_dir(folder.absolute(), hosts)
+    config = load(file)
+    if as_json:
+        names = list(config.tls.certificate[0].names)
+        emit({"config": str(file), "ca_file": str(file.parent / "tls" / "ca.pem"), "names": names})
+        return
+    say(f"made {file}")
+    say(f"devices must trust {file.parent / 'tls' / 'ca.pem'}")
+    say("")
+    say("next:")
+    say(f"  export WICKETGATE_CONFIG={file}")
+    say("  wicketgate account add you@example.org")
+    say("  wicketgate account enrol-2fa you@example.org")
+    say("  wicketgate password create you@example.org --label phone --scope mail")
+    say("  wicketgate serve")
+
+
+@click.command(short_help="Say all that is wrong with the configuration.")
+@json_option
+@click.pass_obj
+@click.pass_context
+def check(ctx: click.Context, invocation: Invocation, as_json: bool) -> None:
+    """Say all that is wrong: the config file, certificates, keys, folders and the store.
+
+    Changes nothing but the schema of a store that an older version made. Exit 0 when all is well, else 2.
+    """
+    file = invocation.file().absolute()
+    try:
+        config = load(file)
+        problems = [*inspect(config, file, datetime.now(UTC)), *asyncio.run(_store_problems(config, file))]
+    except ConfigErrors as errors:
+        problems = list(errors.problems)
+    if as_json:
+        emit({"ok": not problems, "config": str(file), "problems": [problem_facts(one) for one in problems]})
+    elif not problems:
+        say(f"{file}: all is well")
+    else:
+        for problem in problems:
+            complain(str(problem), problem.hint)
+    ctx.exit(MISUSED if problems else 0)
+
+
+async def _store_problems(config: Config, file: Path) -> list[Problem]:
+    """Open what there is of the store; what is not there yet is made by the first command that needs it."""
+    if not config.store.gate_file.exists():
+        return []
+    hint = "run this as the server's user, and see whether the file is whole and its disk has room"
+    try:
+        store = await Store.open(config.store.url, config.store.activity_url)
+    except StoreUnavailable as error:
+        what = f"{config.store.gate_file} cannot be opened: {error}"
+        return [Problem(file=file, key="store.url", what=what, hint=hint)]
+    try:
+        if config.store.activity_file.exists():
+            await store.reports(0)
+    except StoreUnavailable as error:
+        what = f"{config.store.activity_file} cannot be opened: {error}"
+        hint = "it may be moved away: only last use and history are lost"
+        return [Problem(file=file, key="store.activity_url", what=what, hint=hint)]
+    finally:
+        await store.close()
+    return []

@@ -1,0 +1,212 @@
+"""What people and scripts read: tables and JSON on standard output, `error:` and `hint:` on standard error.
+
+Exit codes: 0 done, 1 refused with a reason, 2 usage or configuration. `guarded` turns every exception into
+such lines, so that no traceback, and no text of an unforeseen exception (it might hold a secret), is ever
+shown. Text that came from outside is printed with its control characters escaped.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import os
+import sys
+import traceback
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final, NoReturn, ParamSpec, Protocol, TypeVar, runtime_checkable
+
+import click
+
+from auth.hashing import Busy
+from auth.seal import UnknownKey, UnsealError
+from auth.store.errors import StoreUnavailable
+from config.address import AddressError
+from config.problems import ConfigErrors, Problem
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+REFUSED: Final = 1
+MISUSED: Final = 2
+_GAP: Final = "  "
+_ROOT: Final = Path(__file__).parents[2]
+
+
+class Failure(click.ClickException):
+    """A command that ends here: refused, with lines for a person."""
+
+    exit_code = REFUSED
+
+    def __init__(self, *problems: tuple[str, str]) -> None:
+        super().__init__(problems[0][0])
+        self.problems = problems
+
+    def show(self, file: Any = None) -> None:  # noqa: ARG002 - click's signature
+        """Write `error:` and `hint:` lines to standard error."""
+        for what, hint in self.problems:
+            complain(what, hint)
+
+
+class Misuse(Failure):
+    """The same for wrong usage or configuration."""
+
+    exit_code = MISUSED
+
+
+@runtime_checkable
+class Hinted(Protocol):
+    """An error of ours that is meant for people."""
+
+    hint: str
+
+
+def fail(what: str, hint: str = "") -> NoReturn:
+    """End the command: refused, exit 1."""
+    raise Failure((what, hint))
+
+
+def fail_usage(what: str, hint: str = "") -> NoReturn:
+    """End the command: wrong usage or configuration, exit 2."""
+    raise Misuse((what, hint))
+
+
+def complain(what: str, hint: str = "") -> None:
+    """Write an error, and what to do, to standard error."""
+    click.echo(f"error: {plain(what)}", err=True)
+    if hint:
+        click.echo(f"hint: {plain(hint)}", err=True)
+
+
+def note(text: str) -> None:
+    """Write a remark beside the answer to standard error."""
+    click.echo(f"note: {plain(text)}", err=True)
+
+
+def guarded(command: Callable[P, T]) -> Callable[P, T]:
+    """Let a command end in a `Failure` whatever goes wrong; click's own exceptions pass."""
+
+    @functools.wraps(command)
+    def inner(*args: P.args, **keywords: P.kwargs) -> T:
+        try:
+            return command(*args, **keywords)
+        except (click.ClickException, click.Abort, click.exceptions.Exit, BrokenPipeError):
+            raise
+        except Exception as error:  # noqa: BLE001 - the last door: what passes it would be a traceback
+            failure = _explained(error)
+        raise failure
+
+    return inner
+
+
+def _explained(error: Exception) -> Failure:
+    """Put an exception into words."""
+    match error:
+        case ConfigErrors():
+            return Misuse(*((str(problem), problem.hint) for problem in error.problems))
+        case AddressError():
+            return Misuse((str(error), error.hint))
+        case Hinted():
+            return Failure((str(error), error.hint))
+        case StoreUnavailable():
+            hint = "nothing was changed; see whether the server's user runs this, then: wicketgate check"
+            return Failure((f"the store cannot answer: {error}", hint))
+        case Busy():
+            return Failure(("this machine is too busy to hash a password now", "try again"))
+        case UnknownKey() | UnsealError():
+            hint = "name in keys.files every key that was ever current"
+            return Misuse(("a stored secret cannot be read with the keys of the config file", hint))
+        case OSError():
+            where = f"{error.filename}: " if isinstance(error.filename, str) else ""
+            return Failure((f"{where}{(error.strerror or type(error).__name__).lower()}", ""))
+        case _:
+            return Failure((f"a fault in Wicketgate: {_place(error)}", "please report this line"))
+
+
+def _place(error: Exception) -> str:
+    """Name the kind of an unforeseen exception and where it arose, without its text."""
+    frames = traceback.extract_tb(error.__traceback__)
+    ours = [frame for frame in frames if Path(frame.filename).is_relative_to(_ROOT)] or frames
+    place = f" at {Path(ours[-1].filename).name}:{ours[-1].lineno}" if ours else ""
+    return type(error).__name__ + place
+
+
+def finish_output() -> bool:
+    """Flush standard output; False when whoever read it has gone. Never raises."""
+    try:
+        sys.stdout.flush()
+    except (BrokenPipeError, ValueError):
+        abandon_output()
+        return False
+    return True
+
+
+def abandon_output() -> None:
+    """Point standard output at nothing, so that the interpreter's last flush does not fail as well."""
+    with suppress(OSError, ValueError):
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
+        os.close(nowhere)
+
+
+def say(text: str = "") -> None:
+    """Write a line of the answer."""
+    click.echo(text)
+
+
+def emit(value: object) -> None:
+    """Write the answer as JSON, ASCII only, so that it passes through any terminal and locale."""
+    click.echo(json.dumps(value, indent=2))
+
+
+def emit_line(value: object) -> None:
+    """Write JSON on one line, for an answer that comes in parts."""
+    click.echo(json.dumps(value))
+
+
+def json_option(command: Callable[P, T]) -> Callable[P, T]:
+    """Give a command `--json`."""
+    return click.option("--json", "as_json", is_flag=True, help="Print the facts as JSON.")(command)
+
+
+def table(headers: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """Write columns, each as wide as its widest cell, control characters escaped."""
+    cells = [tuple(headers), *(tuple(map(plain, row)) for row in rows)]
+    widths = [max(len(line[column]) for line in cells) for column in range(len(headers))]
+    for line in cells:
+        say(_GAP.join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
+
+
+def plain(text: str) -> str:
+    """Escape what a terminal might obey or hide."""
+    return "".join(mark if mark.isprintable() else mark.encode("unicode_escape").decode() for mark in text)
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """A time, seconds since 1970-01-01 UTC, or none, as scripts and people read it; always UTC."""
+
+    seconds: float | None
+
+    @property
+    def iso(self) -> str | None:
+        """RFC 3339, as in `2027-05-22T08:00:00Z`; None for none."""
+        return None if self.seconds is None else f"{self._utc(self.seconds):%Y-%m-%dT%H:%M:%SZ}"
+
+    @property
+    def text(self) -> str:
+        """To the minute, as in `2027-05-22 08:00`; `-` for none."""
+        return "-" if self.seconds is None else f"{self._utc(self.seconds):%Y-%m-%d %H:%M}"
+
+    @staticmethod
+    def _utc(seconds: float) -> datetime:
+        return datetime.fromtimestamp(seconds, UTC)
+
+
+def problem_facts(problem: Problem) -> dict[str, str]:
+    """Give a problem as JSON does."""
+    file = "" if problem.file is None else str(problem.file)
+    return {"file": file, "key": problem.key, "what": problem.what, "hint": problem.hint}

@@ -1,0 +1,176 @@
+"""`wicketgate password list` and `password history`: what is active, and what was and why it ended."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final
+
+import click
+
+from auth.store.errors import StoreUnavailable
+from auth.store.rows import AppPasswordRow, LastUse
+from proxy.cli.app import Invocation
+from proxy.cli.desk import Desk, counted
+from proxy.cli.output import Moment, emit, json_option, note, say, table
+from proxy.cli.times import DAY_S
+from scopes.model import Scope
+
+SOON_DAYS: Final = 14
+_ACTIVE: Final = (
+    "SELECTOR",
+    "LABEL",
+    "SCOPES",
+    "CREATED (UTC)",
+    "LAST USED (UTC)",
+    "EXPIRES (UTC)",
+    "REMARKS",
+)
+_ALL: Final = ("ID", "SELECTOR", "LABEL", "SCOPES", "CREATED (UTC)", "ENDED (UTC)", "WHY")
+
+Uses = Mapping[str, Sequence[LastUse]]
+
+
+@click.command(name="list")
+@click.argument("email")
+@json_option
+@click.pass_obj
+def list_active(invocation: Invocation, email: str, as_json: bool) -> None:
+    """List the active app passwords of EMAIL, with what expires within 14 days."""
+    with Desk(invocation.config()) as desk:
+        rows = desk.run(desk.accounts.active(email))
+        uses = _uses(desk, rows)
+    now = time.time()
+    if as_json:
+        emit([active_facts(row, uses, now) for row in rows])
+    elif not rows:
+        say("no active app passwords")
+    else:
+        table(_ACTIVE, [active_cells(row, uses, now) for row in rows])
+        soon = [row for row in rows if expires_soon(row, now)]
+        if soon:
+            say()
+            say(f"{counted(len(soon), 'app password')} will expire within {SOON_DAYS} days")
+
+
+@click.command()
+@click.argument("email")
+@json_option
+@click.pass_obj
+def history(invocation: Invocation, email: str, as_json: bool) -> None:
+    """List every app password EMAIL ever had, with what ended it and when."""
+    with Desk(invocation.config()) as desk:
+        rows = desk.run(desk.accounts.history(email))
+        uses = _uses(desk, rows)
+    now = time.time()
+    if as_json:
+        emit([history_facts(row, uses, now) for row in rows])
+    elif not rows:
+        say("there never was an app password")
+    else:
+        table(_ALL, [history_cells(row, now) for row in rows])
+
+
+def expires_soon(row: AppPasswordRow, now: float) -> bool:
+    """Whether an active app password will expire within 14 days."""
+    return row.expires_at is not None and now < row.expires_at <= now + SOON_DAYS * DAY_S
+
+
+def ending(row: AppPasswordRow, now: float) -> tuple[str, int | None, str]:
+    """Give state, time and cause of an app password's end: `active`, `revoked` or `expired`."""
+    expires = row.expires_at
+    if row.revoked_at is not None and (expires is None or row.revoked_at <= expires):
+        return "revoked", row.revoked_at, row.revoked_why.value if row.revoked_why else "revoked"
+    if expires is not None and expires <= now:
+        return "expired", expires, "expired"
+    return "active", None, ""
+
+
+def scope_words(scopes: Iterable[Scope]) -> str:
+    """Write scopes in their one order: `mail, contacts, events`."""
+    held = frozenset(scopes)
+    return ", ".join(scope.value for scope in Scope if scope in held)
+
+
+def active_cells(row: AppPasswordRow, uses: Uses, now: float) -> tuple[str, ...]:
+    """One line of `password list`."""
+    used = uses.get(row.id, ())
+    last = Moment(used[0].at).text if used else "never"
+    expires = "never" if row.expires_at is None else Moment(row.expires_at).text
+    created = Moment(row.created_at).text
+    return (
+        row.selector,
+        row.label,
+        scope_words(row.scopes),
+        created,
+        last,
+        expires,
+        _remarks(row, now) or "-",
+    )
+
+
+def history_cells(row: AppPasswordRow, now: float) -> tuple[str, ...]:
+    """One line of `password history`."""
+    state, ended, why = ending(row, now)
+    created = Moment(row.created_at).text
+    cause = "; ".join(part for part in (why or state, _shown(row)) if part)
+    return (row.id, row.selector, row.label, scope_words(row.scopes), created, Moment(ended).text, cause)
+
+
+def active_facts(row: AppPasswordRow, uses: Uses, now: float) -> dict[str, Any]:
+    """One object of `password list --json`."""
+    used = uses.get(row.id, ())
+    return {
+        "id": row.id,
+        "label": row.label,
+        "selector": row.selector,
+        "scopes": [scope.value for scope in Scope if scope in row.scopes],
+        "networks": [str(network) for network in row.limits.networks],
+        "created_at": Moment(row.created_at).iso,
+        "created_by": row.created_by,
+        "perhaps_never_shown": row.shown_at is None,
+        "expires_at": Moment(row.expires_at).iso,
+        "expires_soon": expires_soon(row, now),
+        "last_used_at": Moment(used[0].at).iso if used else None,
+        "last_used": [_use_facts(use) for use in used],
+    }
+
+
+def history_facts(row: AppPasswordRow, uses: Uses, now: float) -> dict[str, Any]:
+    """One object of `password history --json`."""
+    state, ended, why = ending(row, now)
+    facts = active_facts(row, uses, now)
+    if state != "active":
+        facts["expires_soon"] = False
+    return facts | {"state": state, "ended_at": Moment(ended).iso, "ended_why": why or None}
+
+
+def _uses(desk: Desk, rows: Sequence[AppPasswordRow]) -> Uses:
+    """Give the last uses; none, with a note, when the activity file cannot be read."""
+    try:
+        return desk.run(desk.store.last_used([row.id for row in rows]))
+    except StoreUnavailable:
+        note("when they were last used cannot be read now")
+        return {}
+
+
+def _use_facts(use: LastUse) -> dict[str, Any]:
+    return {
+        "at": Moment(use.at).iso,
+        "service": use.service.value,
+        "client": use.client_name,
+        "address": use.peer,
+    }
+
+
+def _remarks(row: AppPasswordRow, now: float) -> str:
+    parts = []
+    if row.expires_at is not None and expires_soon(row, now):
+        parts.append(f"expires in {counted(int(row.expires_at - now) // DAY_S, 'day')}")
+    if row.limits.networks:
+        parts.append("only from " + ", ".join(str(network) for network in row.limits.networks))
+    return "; ".join([*parts, *filter(None, [_shown(row)])])
+
+
+def _shown(row: AppPasswordRow) -> str:
+    return "perhaps never shown" if row.shown_at is None else ""

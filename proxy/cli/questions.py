@@ -1,0 +1,98 @@
+"""What the command line asks people: secrets without echo, and whether they mean it.
+
+Questions go to standard error and only to a terminal; a script gets a refusal with a hint instead (exit 2). A
+secret is never a command-line argument, because every user of the machine can read those.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final, ParamSpec, TypeVar
+
+import click
+
+from auth.secret import Secret
+from config.private import access_hint, reason
+from proxy.cli.output import fail, fail_usage
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+PASSWORD_OCTETS: Final = 4_096
+_STDIN: Final = "-"
+
+
+def yes_option(command: Callable[P, T]) -> Callable[P, T]:
+    """Give a command `--yes`."""
+    return click.option("--yes", is_flag=True, help="Do not ask; for scripts.")(command)
+
+
+def primary_file_option(help_text: str) -> Callable[[Callable[P, T]], Callable[P, T]]:
+    """Give a command `--primary-password-file`."""
+    return click.option(
+        "--primary-password-file",
+        "primary_file",
+        metavar="FILE",
+        help=f"{help_text} One line; - is standard input. Without it you are asked.",
+    )
+
+
+def on_terminal() -> bool:
+    """Whether somebody is there to ask."""
+    return sys.stdin.isatty()
+
+
+def confirm(question: str, *, yes: bool) -> None:
+    """Go on only if told so: by `--yes`, or by a person on the terminal."""
+    if yes:
+        return
+    if not on_terminal():
+        fail_usage("this asks before it acts, and there is no terminal to ask on", "say --yes")
+    if not click.confirm(question, err=True):
+        fail("nothing was changed")
+
+
+def ask_hidden(prompt: str, *, otherwise: str) -> Secret:
+    """Ask for a secret without echo; `otherwise` says how a script gives it."""
+    if not on_terminal():
+        fail_usage(f"{prompt.lower()} is needed, and there is no terminal to ask on", otherwise)
+    return Secret(click.prompt(prompt, hide_input=True, err=True))
+
+
+def primary_password(file: str | None) -> Secret:
+    """Take the primary password that an account has."""
+    if file is not None:
+        return read_password(file)
+    return ask_hidden("Primary password", otherwise="name a file that holds it with --primary-password-file")
+
+
+def new_primary_password(file: str | None) -> Secret:
+    """Take a primary password to be, typed twice."""
+    if file is not None:
+        return read_password(file)
+    otherwise = "name a file that holds it with --primary-password-file"
+    first = ask_hidden("New primary password", otherwise=otherwise)
+    if ask_hidden("The same again", otherwise=otherwise) != first:
+        fail("the two passwords differ", "nothing was changed; try again")
+    return first
+
+
+def read_password(file: str) -> Secret:
+    """Read a password: the one line of a file, `-` for standard input, the line end dropped."""
+    name = "standard input" if file == _STDIN else file
+    try:
+        if file == _STDIN:
+            octets = sys.stdin.buffer.read(PASSWORD_OCTETS + 1)
+        else:
+            with Path(file).open("rb") as opened:
+                octets = opened.read(PASSWORD_OCTETS + 1)
+        line = octets.decode("utf-8").removesuffix("\n").removesuffix("\r")
+    except OSError as error:
+        fail_usage(f"{file} cannot be read: {reason(error)}", access_hint(error))
+    except UnicodeDecodeError:
+        fail_usage(f"{name} is not UTF-8 text", "write the password as one line")
+    if not line or len(octets) > PASSWORD_OCTETS or any(mark in line for mark in "\r\n\0"):
+        fail_usage(f"{name} does not hold exactly one line", "write the password as one line")
+    return Secret(line)

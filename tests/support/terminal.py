@@ -1,0 +1,68 @@
+"""A command on a terminal of its own: its questions are waited for, then answered as a person would."""
+
+import fcntl
+import os
+import pty
+import select
+import subprocess
+import termios
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+PATIENCE_S = 30.0
+
+
+@dataclass(frozen=True)
+class Dialog:
+    """How a command ended, and all that was to be seen on the terminal."""
+
+    code: int
+    screen: str
+
+
+def on_terminal(
+    command: Sequence[str | Path], answers: Sequence[tuple[str, str]], env: Mapping[str, str] | None = None
+) -> Dialog:
+    """Run `command`; each answer is typed, with Return, when its question is there. Ctrl-C is "\\x03"."""
+    master, slave = pty.openpty()
+    try:
+        with subprocess.Popen(
+            command, stdin=slave, stdout=slave, stderr=slave, start_new_session=True, env=env,
+            preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),  # noqa: PLW1509 - before any thread
+        ) as process:  # fmt: skip
+            os.close(slave)
+            try:
+                screen = _talk(master, answers)
+            except BaseException:
+                process.kill()
+                raise
+            return Dialog(process.wait(PATIENCE_S), screen)
+    finally:
+        os.close(master)
+
+
+def _talk(master: int, answers: Sequence[tuple[str, str]]) -> str:
+    screen, seen = "", 0
+    for question, answer in answers:
+        while question not in screen[seen:]:
+            more = _more(master)
+            assert more is not None, f"no {question!r} on the screen: {screen}"
+            screen += more
+        seen = screen.index(question, seen) + len(question)
+        os.write(master, answer.encode() + (b"" if answer == "\x03" else b"\n"))
+    while (more := _more(master)) is not None:
+        screen += more
+    return screen.replace("\r\n", "\n")
+
+
+def _more(master: int) -> str | None:
+    """Give what came; None once the command has closed the terminal."""
+    deadline = time.monotonic() + PATIENCE_S
+    ready, _, _ = select.select([master], [], [], max(0.0, deadline - time.monotonic()))
+    assert ready, "the command is silent"
+    try:
+        return os.read(master, 65_536).decode("utf-8", "replace") or None
+    except OSError:  # EIO: the other end is closed (Linux)
+        return None

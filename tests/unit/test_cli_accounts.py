@@ -1,0 +1,238 @@
+"""`wicketgate account`, as people and scripts use it."""
+
+import json
+import subprocess
+import time
+from pathlib import Path
+
+import pyotp
+import pytest
+
+from support.house import PRIMARY, RUN, House, code, make_house
+from support.terminal import on_terminal
+
+ALICE = "alice@example.org"
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> House:
+    """A house with an empty store, made once."""
+    house = make_house(tmp_path_factory.mktemp("built") / "w")
+    assert house.ask("account", "list") == []
+    return house
+
+
+@pytest.fixture
+def house(built: House, tmp_path: Path) -> House:
+    return built.copy(tmp_path / "w")
+
+
+def minted(house: House, label: str = "phone") -> str:
+    return house.ask("password", "create", ALICE, "--label", label, "--scope", "mail", "--operator")["id"]
+
+
+def test_add_list_and_show(house: House) -> None:
+    added = house.ask(
+        "account", "add", ALICE, "--alias", "a@example.org", "--primary-password-file", "-", stdin=PRIMARY
+    )
+    assert (added["email"], added["aliases"], added["kind"]) == (ALICE, ["a@example.org"], "person")
+    assert (added["second_factor"], added["state"], added["disabled_at"]) == (False, "enabled", None)
+    assert house.ask("account", "list") == [added]
+    assert house.ask("account", "show", "A@Example.org") == added | {"app_passwords": 0}
+    screen = house.run("account", "show", ALICE).stdout
+    assert "second factor  missing" in screen
+    assert ALICE in house.run("account", "list").stdout
+
+
+def test_an_empty_house_says_what_to_do(house: House) -> None:
+    assert "wicketgate account add" in house.run("account", "list").stdout
+    assert house.ask("account", "list") == []
+    assert house.ask("audit") == []
+
+
+def test_a_service_account_has_no_password(house: House) -> None:
+    assert house.ask("account", "add", "printer@example.org", "--service")["kind"] == "service"
+    done = house.run(
+        "account", "add", "b@example.org", "--service", "--primary-password-file", "-", stdin="x"
+    )
+    assert done.exit_code == 2
+    created = house.ask(
+        "password", "create", "printer@example.org", "--label", "p", "--scope", "mail", "--operator"
+    )
+    assert created["scopes"] == ["mail"]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("account", "show"),
+        ("account", "disable", "--yes"),
+        ("account", "enable"),
+        ("account", "remove", "--yes"),
+        ("account", "set-password", "--yes", "--primary-password-file", "-"),
+        ("account", "enrol-2fa"),
+        ("account", "reset-2fa", "--yes"),
+        ("account", "alias", "list"),
+        ("password", "list"),
+        ("password", "history"),
+        ("password", "revoke-all", "--yes"),
+        ("password", "create", "--operator", "--label", "x", "--scope", "mail"),
+    ],
+)
+def test_an_unknown_account_is_refused_with_a_reason(house: House, arguments: tuple[str, ...]) -> None:
+    done = house.run(*arguments, "nobody@example.org", stdin="long enough password\n")
+    assert done.exit_code == 1, done.output
+    assert done.stderr.startswith("error: ")
+    assert "account" in done.stderr
+    assert "\nhint: " in done.stderr
+
+
+def test_add_is_refused_with_a_reason(house: House) -> None:
+    house.add(ALICE)
+    for arguments, stdin in (((ALICE,), PRIMARY), (("no-address",), PRIMARY), (("b@example.org",), "short")):
+        done = house.run("account", "add", *arguments, "--primary-password-file", "-", stdin=stdin)
+        assert done.exit_code == 1, done.output
+        assert done.stderr.startswith("error: ")
+        assert stdin not in done.stderr
+    assert len(house.ask("account", "list")) == 1
+
+
+def test_without_a_terminal_the_password_comes_from_a_file(house: House) -> None:
+    done = house.run("account", "add", ALICE, stdin=PRIMARY)
+    assert done.exit_code == 2
+    assert "--primary-password-file" in done.stderr
+
+
+def test_on_a_terminal_the_password_is_typed_twice_and_never_seen(house: House) -> None:
+    command = (*RUN, "-c", house.file, "account", "add", ALICE)
+    done = on_terminal(command, [("New primary password:", PRIMARY), ("The same again:", PRIMARY + "x")])
+    assert (done.code, "differ" in done.screen) == (1, True)
+    done = on_terminal(command, [("New primary password:", PRIMARY), ("The same again:", PRIMARY)])
+    assert done.code == 0
+    assert f"added {ALICE}" in done.screen
+    assert PRIMARY not in done.screen
+    stopped = on_terminal(command, [("New primary password:", "\x03")])
+    assert stopped.code == 1
+    assert "error: stopped" in stopped.screen
+    assert "Traceback" not in stopped.screen
+
+
+def test_disable_revokes_and_says_how_many_first(house: House) -> None:
+    house.add(ALICE)
+    ids = {minted(house, "phone"), minted(house, "laptop")}
+    refused = house.run("account", "disable", ALICE)
+    assert (refused.exit_code, refused.stderr.splitlines()[1]) == (2, "hint: say --yes")
+    command = (*RUN, "-c", house.file, "account", "disable", ALICE)
+    declined = on_terminal(command, [("2 app passwords will be revoked. Go on? [y/N]:", "n")])
+    assert (declined.code, "nothing was changed" in declined.screen) == (1, True)
+    facts = house.ask("account", "disable", ALICE, "--yes")
+    assert set(facts.pop("revoked")) == ids
+    assert facts == {"email": ALICE, "state": "disabled", "sessions_cut": 0, "silent_workers": 0}
+    assert house.ask("account", "show", ALICE)["state"] == "disabled"
+    assert house.ask("account", "enable", ALICE)["state"] == "enabled"
+    assert house.ask("password", "list", ALICE) == []
+
+
+def test_remove_and_add_again(house: House) -> None:
+    house.add(ALICE)
+    minted(house)
+    old = house.ask("account", "show", ALICE)["id"]
+    assert len(house.ask("account", "remove", ALICE, "--yes")["revoked"]) == 1
+    assert house.ask("account", "list") == []
+    added = house.ask("account", "add", ALICE, "--primary-password-file", "-", stdin=PRIMARY)
+    assert added["id"] != old
+    assert "account removed" in [entry["deed"] for entry in house.ask("audit")]
+
+
+def test_a_new_primary_password_revokes_all(house: House) -> None:
+    seed = house.add(ALICE)
+    minted(house)
+    facts = house.ask(
+        "account", "set-password", ALICE, "--yes", "--primary-password-file", "-", stdin="another good one\n"
+    )
+    assert len(facts["revoked"]) == 1
+    create = ("password", "create", ALICE, "--label", "new", "--scope", "mail", "--code", code(seed))
+    assert house.run(*create, "--primary-password-file", "-", stdin=PRIMARY).exit_code == 1
+    assert house.run(*create, "--primary-password-file", "-", stdin="another good one").exit_code == 0
+
+
+def test_aliases(house: House) -> None:
+    house.add(ALICE)
+    assert house.ask("account", "alias", "add", ALICE, "al@example.org")["aliases"] == ["al@example.org"]
+    assert house.run("account", "alias", "list", ALICE).stdout == "al@example.org\n"
+    assert house.run("account", "alias", "add", ALICE, "al@example.org").exit_code == 1
+    assert house.ask("account", "alias", "remove", ALICE, "al@example.org")["aliases"] == []
+    assert house.run("account", "alias", "remove", ALICE, "al@example.org").exit_code == 1
+
+
+def enrol_by_script(house: House, *options: str, offset_s: int = 0) -> tuple[int, str, str]:
+    """Drive `enrol-2fa --json` as a script does; give exit code, secret and the last line."""
+    command = [*RUN, "-c", house.file, "account", "enrol-2fa", ALICE, "--json", *options]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        secret = json.loads(process.stdout.readline())["secret"]
+        process.stdin.write(pyotp.TOTP(secret).at(time.time() + offset_s) + "\n")
+        process.stdin.close()
+        last = process.stdout.read()
+        return process.wait(60), secret, last
+
+
+def test_enrolment_by_a_script(house: House) -> None:
+    house.run("account", "add", ALICE, "--primary-password-file", "-", stdin=PRIMARY)
+    exit_code, _, _ = enrol_by_script(house, offset_s=-3600)
+    assert exit_code == 1
+    assert house.ask("account", "show", ALICE)["second_factor"] is False
+    exit_code, _, last = enrol_by_script(house)
+    assert exit_code == 0
+    facts = json.loads(last)
+    assert facts["email"] == ALICE
+    assert len(set(facts["recovery_codes"])) == 10
+    assert house.ask("account", "show", ALICE)["second_factor"] is True
+
+
+def test_replacing_the_authenticator_needs_a_code_and_keeps_app_passwords(house: House) -> None:
+    seed = house.add(ALICE)
+    minted(house)
+    done = house.run("account", "enrol-2fa", ALICE, stdin="000000\n")
+    assert done.exit_code == 2
+    assert "--code" in done.stderr
+    assert enrol_by_script(house, "--code", "000000")[0] == 1
+    assert enrol_by_script(house, "--code", code(seed))[0] == 0
+    assert len(house.ask("password", "list", ALICE)) == 1
+
+
+def test_enrolment_on_a_terminal_shows_a_qr_code_and_asks_again(house: House) -> None:
+    house.run("account", "add", ALICE, "--primary-password-file", "-", stdin=PRIMARY)
+    command = (*RUN, "-c", house.file, "account", "enrol-2fa", ALICE)
+    done = on_terminal(command, [("Code it shows now:", "abc"), ("Code it shows now:", "\x03")])
+    assert done.code == 1
+    assert "otpauth://totp/" in done.screen
+    assert "\u2580" in done.screen or "\u2584" in done.screen
+    assert "error: " in done.screen
+
+
+def test_reset_revokes_all(house: House) -> None:
+    house.add(ALICE)
+    minted(house)
+    assert house.run("account", "reset-2fa", ALICE).exit_code == 2
+    facts = house.ask("account", "reset-2fa", ALICE, "--yes")
+    assert (facts["second_factor"], len(facts["revoked"])) == (False, 1)
+    refused = house.run("password", "create", ALICE, "--label", "x", "--scope", "mail", "--operator")
+    assert refused.exit_code == 1
+    assert "enrol-2fa" in refused.stderr
+
+
+def test_a_locked_store_is_an_outage_not_a_refusal_of_anyone(house: House) -> None:
+    house.add(ALICE)
+    (house.file.parent / "data" / "gate.db").write_bytes(b"rubbish" * 1000)
+    done = house.run("account", "list")
+    assert done.exit_code == 1
+    assert done.stderr.startswith("error: the store cannot answer")
+
+
+def test_a_missing_key_file_is_a_matter_of_configuration(house: House) -> None:
+    next((house.file.parent / "keys").iterdir()).unlink()
+    done = house.run("account", "list")
+    assert done.exit_code == 2
+    assert "keys.files." in done.stderr
