@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import getpass
+import os
 from collections.abc import Coroutine
 from dataclasses import dataclass
 from types import TracebackType
@@ -18,7 +19,7 @@ from auth.hashing import Cost, Hasher
 from auth.seal import KeyRing
 from auth.store.store import Store
 from config.models import Config
-from proxy.cli.output import note
+from proxy.cli.output import fail_usage, note
 from proxy.limits import FEED_BLIND_S
 from proxy.worker import await_reports
 
@@ -66,6 +67,7 @@ class Desk:
     def __enter__(self) -> Self:
         config = self._config
         keys = KeyRing(config.keys.load(), config.keys.current)
+        _must_not_make_roots_files(config)
         app, primary = config.policy.hashing.app, config.policy.hashing.primary
         self._hasher = Hasher(
             app=Cost(memory_kib=app.memory_kib, passes=app.passes),
@@ -100,14 +102,28 @@ class Desk:
         return self._runner.run(work)
 
     def cut(self, revocation: Revocation) -> Cut:
-        """Wait for the workers' answers to a committed revocation."""
+        """Wait for the workers' answers to a committed revocation; that they cannot be had undoes nothing."""
         folder = self._config.server.data / "workers"
-        reports = self.run(await_reports(self.store, folder, revocation.change))
+        ended = revocation.app_password_ids
+        try:
+            reports = self.run(await_reports(self.store, folder, revocation.change))
+        except OSError:
+            note("what the workers cut cannot be seen from here; they cut all the same")
+            return Cut(app_password_ids=ended, sessions=0, silent_workers=0)
         return Cut(
-            app_password_ids=revocation.app_password_ids,
-            sessions=reports.sessions_cut,
-            silent_workers=reports.silent_workers,
+            app_password_ids=ended, sessions=reports.sessions_cut, silent_workers=reports.silent_workers
         )
+
+
+def _must_not_make_roots_files(config: Config) -> None:
+    """Refuse to let root make the store in a folder of another user, whose server could not open it."""
+    data = config.server.data
+    if os.geteuid() != 0 or not data.is_dir() or config.store.gate_file.exists():
+        return
+    user = data.stat().st_uid
+    if user != 0:
+        what = f"{data} belongs to user {user}, and root would make a store there that this user cannot open"
+        fail_usage(what, f"run this as that user: sudo -u '#{user}' wicketgate …")
 
 
 def operator() -> Actor:

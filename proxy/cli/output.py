@@ -112,7 +112,7 @@ def _explained(error: Exception) -> Failure:
         case Hinted():
             return Failure((str(error), error.hint))
         case StoreUnavailable():
-            hint = "nothing was changed; see whether the server's user runs this, then: wicketgate check"
+            hint = "try again; if it lasts, see what is wrong with: wicketgate check"
             return Failure((f"the store cannot answer: {error}", hint))
         case Busy():
             return Failure(("this machine is too busy to hash a password now", "try again"))

@@ -1,6 +1,7 @@
 """`wicketgate account`, as people and scripts use it."""
 
 import json
+import os
 import subprocess
 import time
 from pathlib import Path
@@ -229,6 +230,16 @@ def test_a_locked_store_is_an_outage_not_a_refusal_of_anyone(house: House) -> No
     done = house.run("account", "list")
     assert done.exit_code == 1
     assert done.stderr.startswith("error: the store cannot answer")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a folder away")
+def test_root_makes_no_store_for_another_user(tmp_path: Path) -> None:
+    house = make_house(tmp_path / "w")
+    os.chown(house.file.parent / "data", 1000, 1000)
+    done = house.run("account", "list")
+    assert done.exit_code == 2
+    assert "sudo -u '#1000'" in done.stderr
+    assert not (house.file.parent / "data" / "gate.db").exists()
 
 
 def test_a_missing_key_file_is_a_matter_of_configuration(house: House) -> None:
