@@ -65,7 +65,7 @@ password.add_command(history)
 )
 @click.option("--expires", type=expiry, metavar="WHEN", help="30d, 12w or a date such as 2027-03-01 (UTC).")
 @click.option(
-    "--network",
+    "--from",
     "networks",
     type=network,
     multiple=True,

@@ -111,7 +111,7 @@ def test_on_a_terminal_the_proof_is_asked_without_echo(house: House, seed: Secre
         ("--code", "123456"),
         ("--operator", "--expires", "yesterday"),
         ("--operator", "--expires", "2020-01-01"),
-        ("--operator", "--network", "10.0.0.1/8"),
+        ("--operator", "--from", "10.0.0.1/8"),
         ("--operator", "--scope", "everything"),
     ],
 )
@@ -134,7 +134,7 @@ def test_what_is_refused_with_a_reason(house: House, seed: Secret) -> None:
 
 def test_what_expires_soon_is_shown(house: House, seed: Secret) -> None:
     minted(house, "soon", "--expires", "13d")
-    minted(house, "later", "--expires", "15d", "--network", "192.0.2.0/24")
+    minted(house, "later", "--expires", "15d", "--from", "192.0.2.0/24")
     listed = {one["label"]: one for one in house.ask("password", "list", ALICE)}
     assert listed["soon"]["expires_soon"] is True
     assert listed["later"]["expires_soon"] is False
