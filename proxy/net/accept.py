@@ -1,8 +1,8 @@
 """Listen and accept: one task a connection, counted among the strangers before its first octet is read.
 
-The loop neither spins nor dies when descriptors run out: it pauses and drops the oldest idle stranger. When
-a connection's task ends, even cancelled before it began, its count is released and its descriptor closed.
-What a task raises is a fault of ours and is logged by type and place; its text may hold what a client sent.
+The loop neither spins nor dies when descriptors run out: it pauses and drops idle strangers. When a
+connection's task ends, even cancelled before it began, its count is released and its descriptor closed.
+What a task raises is a fault of ours and is logged by type and place: its text may hold what a client sent.
 """
 
 from __future__ import annotations
@@ -56,6 +56,8 @@ class AcceptLoop:
         """Take over a listening socket; `accept` stands in for its own accept."""
         sock.setblocking(False)
         self._sock = sock
+        self.port: int = 0 if sock.family == socket.AF_UNIX else sock.getsockname()[1]
+        """The TCP port it listens on."""
         self._accept = accept or sock.accept
         self._handler = handler
         self._strangers = strangers
@@ -64,11 +66,6 @@ class AcceptLoop:
         self._pause: asyncio.TimerHandle | None = None
         self._started = False
         self._short = False
-
-    @property
-    def port(self) -> int:
-        """The TCP port it listens on."""
-        return int(self._sock.getsockname()[1])
 
     @property
     def connections(self) -> int:
@@ -147,11 +144,11 @@ class AcceptLoop:
 
     def _back_off(self, error: OSError) -> None:
         """Out of descriptors or memory, most often: what waits in the backlog is taken a little later."""
-        made_room = self._strangers.make_room()
+        dropped = self._strangers.make_room()
         if not self._short:  # once, not ten times a second
             self._short = True
             name = errno.errorcode.get(error.errno or 0, "unknown error")
-            _log.warning("cannot accept: %s; oldest idle stranger dropped: %s", name, made_room)
+            _log.warning("cannot accept: %s; idle strangers dropped=%d", name, dropped)
         self._loop.remove_reader(self._sock.fileno())
         self._pause = self._loop.call_later(limits.ACCEPT_BACKOFF_S, self._resume)
 

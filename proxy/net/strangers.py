@@ -71,17 +71,23 @@ class Strangers:
                 if not group:
                     del self._groups[key]
 
-    def make_room(self) -> bool:
-        """Drop the oldest idle one of all, to win back a descriptor; False when there is none."""
-        return self._drop_oldest_idle(None)
+    def make_room(self) -> int:
+        """Drop the older half of all idle ones, one batch at most, to win back descriptors; how many."""
+        idle = [guest for guest in self._groups.get(None, ()) if guest.waiting]
+        oldest = idle[: min((len(idle) + 1) // 2, limits.ACCEPT_BATCH)]
+        for guest in oldest:
+            self._drop(guest)
+        return len(oldest)
 
     def _drop_oldest_idle(self, key: Hashable) -> bool:
         oldest = next((guest for guest in self._groups.get(key, ()) if guest.waiting), None)
-        if oldest is None:
-            return False
-        self.release(oldest)
-        oldest.abort()
-        return True
+        if oldest is not None:
+            self._drop(oldest)
+        return oldest is not None
+
+    def _drop(self, guest: Guest) -> None:
+        self.release(guest)
+        guest.abort()
 
     def _groups_of(self, guest: Guest) -> list[tuple[Hashable, int]]:
         """The narrowest first, so that whoever overfills an address pays for it."""

@@ -107,6 +107,12 @@ async def turns(count: int = 20) -> None:
         await asyncio.sleep(0)
 
 
+async def until(there: Callable[[], bool]) -> None:
+    """Let the loop go round until something is so."""
+    while not there():  # noqa: ASYNC110 - nothing announces it
+        await asyncio.sleep(0)
+
+
 def make_certificate(folder: Path, *names: str) -> CertificateFiles:
     """A self-signed certificate for names and addresses, good for a day."""
     key = ec.generate_private_key(ec.SECP256R1())

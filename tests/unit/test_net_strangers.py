@@ -1,0 +1,141 @@
+"""Caps before sign-in: a full address pays itself, waiting peers give way, sign-ins at work do not."""
+
+from __future__ import annotations
+
+from ipaddress import ip_address
+
+import pytest
+
+from proxy import limits
+from proxy.net.strangers import Caps, Strangers
+from scopes.model import IPAddress
+
+
+class Caller:
+    def __init__(self, address: str | None = "192.0.2.1", *, waiting: bool = True) -> None:
+        self.peer: IPAddress | None = ip_address(address) if address else None
+        self.waiting = waiting
+        self.dropped = False
+
+    def abort(self) -> None:
+        self.dropped = True
+
+
+def small(**caps: int) -> Strangers:
+    return Strangers(Caps(**({"per_address": 3, "per_site": 5, "in_all": 8} | caps)))
+
+
+def fill(strangers: Strangers, *callers: Caller) -> list[Caller]:
+    for caller in callers:
+        assert strangers.add(caller)
+    return list(callers)
+
+
+def test_a_full_address_drops_its_own_oldest():
+    strangers = small()
+    other = fill(strangers, Caller("192.0.2.9"))[0]
+    first, second, third = fill(strangers, Caller(), Caller(), Caller())
+    newcomer = Caller()
+    assert strangers.add(newcomer)
+    assert [c.dropped for c in (other, first, second, third, newcomer)] == [False, True, False, False, False]
+    assert len(strangers) == 4
+
+
+def test_whoever_is_being_worked_on_is_passed_over():
+    strangers = small()
+    first, second, _ = fill(strangers, Caller(waiting=False), Caller(), Caller())
+    assert strangers.add(Caller())
+    assert (first.dropped, second.dropped) == (False, True)
+
+
+def test_where_all_are_being_worked_on_the_newcomer_goes():
+    strangers = small()
+    callers = fill(strangers, *(Caller(waiting=False) for _ in range(3)))
+    newcomer = Caller()
+    assert not strangers.add(newcomer)
+    assert not any(caller.dropped for caller in callers)
+    strangers.release(newcomer)
+    assert len(strangers) == 3
+    strangers.release(callers[0])
+    assert strangers.add(newcomer)
+
+
+def test_the_whole_house_drops_the_oldest_of_all():
+    strangers = small()
+    oldest = fill(strangers, *(Caller(f"192.0.2.{n}") for n in range(8)))[0]
+    assert strangers.add(Caller("198.51.100.1"))
+    assert oldest.dropped
+    assert len(strangers) == 8
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "together"),
+    [
+        ("2001:db8:0:1::1", "2001:db8:0:1:ffff::2", True),
+        ("2001:db8:0:1::1", "2001:db8:0:2::1", False),
+        ("192.0.2.1", "192.0.2.2", False),
+    ],
+)
+def test_an_ipv6_network_is_one_address(one, other, together):
+    strangers = small()
+    oldest = fill(strangers, Caller(one), Caller(one), Caller(one))[0]
+    fill(strangers, Caller(other))
+    assert oldest.dropped is together
+
+
+def test_an_ipv6_site_has_its_own_cap():
+    strangers = small()
+    oldest = fill(strangers, *(Caller(f"2001:db8:0:{n}::1") for n in range(5)))[0]
+    fill(strangers, Caller("2001:db8:1::1"))
+    assert not oldest.dropped
+    fill(strangers, Caller("2001:db8:0:77::1"))
+    assert oldest.dropped
+
+
+def test_a_unix_socket_counts_in_all_alone():
+    strangers = small()
+    fill(strangers, *(Caller(None) for _ in range(8)))
+    assert len(strangers) == 8
+    assert strangers.add(Caller(None))
+    assert len(strangers) == 8
+
+
+def test_release_makes_room_and_may_come_twice():
+    strangers = small()
+    first, *_ = fill(strangers, Caller(), Caller(), Caller())
+    strangers.release(first)
+    strangers.release(first)
+    assert len(strangers) == 2
+    fill(strangers, Caller())
+    assert not first.dropped
+
+
+def test_nothing_is_kept_of_those_who_left():
+    strangers = small()
+    for caller in fill(strangers, Caller("2001:db8::1"), Caller(), Caller(None)):
+        strangers.release(caller)
+    assert len(strangers) == 0
+    assert vars(strangers)["_groups"] == {}
+
+
+def test_room_is_made_on_request():
+    strangers = small()
+    assert strangers.make_room() == 0
+    busy, *idle = fill(strangers, Caller(waiting=False), *(Caller(f"192.0.2.{n}") for n in range(2, 7)))
+    assert [strangers.make_room() for _ in range(4)] == [3, 1, 1, 0]
+    assert not busy.dropped
+    assert all(caller.dropped for caller in idle)
+
+
+def test_room_is_made_for_one_batch_at_most():
+    strangers = Strangers()
+    callers = fill(strangers, *(Caller(f"192.0.2.{n}") for n in range(200)))
+    assert strangers.make_room() == limits.ACCEPT_BATCH
+    assert [caller.dropped for caller in callers] == [n < limits.ACCEPT_BATCH for n in range(200)]
+
+
+def test_an_address_of_a_waiting_crowd_never_keeps_a_newcomer_out():
+    strangers = Strangers()
+    for _ in range(300):
+        assert strangers.add(Caller("203.0.113.7"))
+    assert len(strangers) == Caps().per_address
