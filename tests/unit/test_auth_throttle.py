@@ -1,0 +1,194 @@
+"""Waiting: by address for app passwords, by count for primary passwords."""
+
+from ipaddress import ip_address
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from auth.recent import Recent
+from auth.throttle import (
+    PER_ACCOUNT,
+    PER_ADDRESS,
+    AddressThrottle,
+    Allowed,
+    Wait,
+    failures_carried,
+    prefixes,
+    primary_verdict,
+)
+
+HERE, ELSEWHERE = ip_address("192.0.2.1"), ip_address("192.0.2.2")
+
+
+def digest(number):
+    return number.to_bytes(4, "big")
+
+
+def fail(throttle, address, count, now=0.0, start=0):
+    for number in range(start, start + count):
+        throttle.failure(address, digest(number), now)
+
+
+def test_no_failures_no_wait():
+    throttle = AddressThrottle()
+    assert throttle.delay(HERE, 0.0) == 0.0
+    assert not throttle.over_limit(HERE, 0.0)
+
+
+def test_the_delay_grows_to_two_seconds_and_no_further():
+    throttle = AddressThrottle()
+    fail(throttle, HERE, 10)
+    assert throttle.delay(HERE, 0.0) == 0.0
+    fail(throttle, HERE, 5, start=10)
+    assert throttle.delay(HERE, 0.0) == pytest.approx(0.5)
+    fail(throttle, HERE, 500, start=15)
+    assert throttle.delay(HERE, 0.0) == 2.0
+
+
+def test_over_the_limit_at_sixty():
+    throttle = AddressThrottle()
+    fail(throttle, HERE, 59)
+    assert not throttle.over_limit(HERE, 0.0)
+    fail(throttle, HERE, 1, start=59)
+    assert throttle.over_limit(HERE, 0.0)
+
+
+def test_other_addresses_do_not_wait():
+    throttle = AddressThrottle()
+    fail(throttle, HERE, 100)
+    assert throttle.delay(ELSEWHERE, 0.0) == 0.0
+    assert not throttle.over_limit(ELSEWHERE, 0.0)
+
+
+def test_failures_are_forgiven_with_time():
+    throttle = AddressThrottle()
+    fail(throttle, HERE, 60)
+    assert not throttle.over_limit(HERE, 10.0)
+    assert throttle.delay(HERE, 500.0) == 0.0
+    fail(throttle, HERE, 1, now=700.0, start=60)
+    assert throttle.delay(HERE, 700.0) == 0.0
+
+
+def test_the_same_wrong_secret_counts_once_an_hour():
+    throttle = AddressThrottle()
+    for now in range(1000):
+        throttle.failure(HERE, b"same", float(now))
+    fail(throttle, HERE, 59, now=1000.0)
+    assert not throttle.over_limit(HERE, 1000.0)
+    fail(throttle, HERE, 59, now=3590.0, start=100)
+    throttle.failure(HERE, b"same", 3600.0)
+    fail(throttle, HERE, 1, now=3600.0, start=200)
+    assert throttle.over_limit(HERE, 3600.0)
+
+
+def test_the_same_secret_from_two_addresses_counts_for_both():
+    throttle = AddressThrottle()
+    fail(throttle, HERE, 60)
+    fail(throttle, ELSEWHERE, 60)
+    assert throttle.over_limit(HERE, 0.0)
+    assert throttle.over_limit(ELSEWHERE, 0.0)
+
+
+def test_an_ipv6_host_is_its_64_and_its_site_weighs_a_quarter():
+    throttle = AddressThrottle()
+    for number in range(240):
+        throttle.failure(ip_address(f"2001:db8:0:{number:x}::1"), digest(number), 0.0)
+    assert throttle.over_limit(ip_address("2001:db8:0:ffff::1"), 0.0)
+    assert not throttle.over_limit(ip_address("2001:db8:1::1"), 0.0)
+    throttle = AddressThrottle()
+    for number in range(60):
+        throttle.failure(ip_address(f"2001:db8::{number + 1:x}"), digest(number), 0.0)
+    assert throttle.over_limit(ip_address("2001:db8::ffff"), 0.0)
+    assert not throttle.over_limit(ip_address("2001:db8:0:1::1"), 0.0)
+
+
+def test_prefixes():
+    assert [str(network) for network in prefixes(HERE)] == ["192.0.2.1/32"]
+    assert [str(network) for network in prefixes(ip_address("::ffff:192.0.2.1"))] == ["192.0.2.1/32"]
+    assert [str(network) for network in prefixes(ip_address("2001:db8:1:2:3::4"))] == [
+        "2001:db8:1:2::/64",
+        "2001:db8:1::/48",
+    ]
+
+
+def test_without_an_address_nobody_waits():
+    throttle = AddressThrottle()
+    fail(throttle, None, 100)
+    assert throttle.delay(None, 0.0) == 0.0
+    assert not throttle.over_limit(None, 0.0)
+
+
+def test_both_maps_have_an_end():
+    throttle = AddressThrottle(addresses=5, wrong=7)
+    for number in range(100):
+        throttle.failure(ip_address(number), digest(number), 0.0)
+    assert len(throttle._counts) == 5
+    assert len(throttle._wrong) == 7
+
+
+def test_the_entry_longest_unused_goes_first():
+    recent = Recent(2)
+    recent.put("a", 1)
+    recent.put("b", 2)
+    assert recent.get("a") == 1
+    recent.put("c", 3)
+    assert (recent.get("a"), recent.get("b"), recent.get("c")) == (1, None, 3)
+    recent.put("a", 4)
+    assert (recent.get("a"), len(recent)) == (4, 2)
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.integers(0, 2**32 - 1) | st.integers(2**120, 2**128 - 1),
+            st.binary(max_size=2),
+            st.floats(0, 1e6),
+        ),
+        max_size=80,
+    ),
+    st.floats(0, 1e6),
+)
+def test_the_delay_is_never_over_two_seconds(failures, now):
+    throttle = AddressThrottle(addresses=10, wrong=10)
+    for number, secret, at in failures:
+        throttle.failure(ip_address(number), secret, at)
+        assert 0.0 <= throttle.delay(ip_address(number), now) <= 2.0
+
+
+@pytest.mark.parametrize(
+    ("failures", "seconds"),
+    [(0, 0), (1, 0), (2, 0), (3, 1), (4, 2), (5, 4), (8, 32), (9, 64), (10, 900), (11, 900), (1000, 900)],
+)
+def test_primary_waits_grow_and_then_refuse_for_a_time(failures, seconds):
+    verdict = primary_verdict(failures, 1000.0, 1000.0)
+    assert verdict == (Wait(float(seconds)) if seconds else Allowed())
+    assert primary_verdict(failures, 1000.0, 1000.0 + seconds) == Allowed()
+    if seconds:
+        assert primary_verdict(failures, 1000.0, 1000.0 + seconds - 0.5) == Wait(0.5)
+
+
+def test_an_address_has_more_room():
+    assert primary_verdict(19, 1000.0, 1000.0, PER_ADDRESS) == Allowed()
+    assert primary_verdict(20, 1000.0, 1000.0, PER_ADDRESS) == Wait(1.0)
+    assert primary_verdict(49, 1000.0, 1000.0, PER_ADDRESS) == Wait(64.0)
+    assert primary_verdict(50, 1000.0, 1000.0, PER_ADDRESS) == Wait(900.0)
+
+
+def test_the_count_starts_again_after_a_long_while():
+    later = 1000.0 + PER_ACCOUNT.forget_s
+    assert failures_carried(10, 1000.0, later - 1) == 10
+    assert failures_carried(10, 1000.0, later) == 0
+    assert failures_carried(0, None, later) == 0
+    assert primary_verdict(10, 1000.0, later) == Allowed()
+    assert primary_verdict(5, None, later) == Allowed()
+
+
+def test_a_clock_set_back_does_not_lengthen_the_wait():
+    assert primary_verdict(10, 1000.0, 0.0) == Wait(900.0)
+
+
+@given(st.integers(0, 10**9), st.floats(0, 1e10), st.floats(0, 1e10))
+def test_no_wait_is_longer_than_the_lock(failures, last, now):
+    verdict = primary_verdict(failures, last, now)
+    assert verdict == Allowed() or 0 < verdict.seconds <= PER_ACCOUNT.lock_s
