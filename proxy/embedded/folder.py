@@ -51,9 +51,9 @@ class MessageGoneError(Exception):
 
 
 def make_folder(path: Path) -> None:
-    """Make an empty Maildir, or complete one."""
-    for part in _PARTS:
-        (path / part).mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
+    """Make an empty Maildir, or complete one; the folder above it must be there."""
+    for one in (path, *(path / part for part in _PARTS)):
+        one.mkdir(mode=FOLDER_MODE, exist_ok=True)
     sync_folder(path)
 
 

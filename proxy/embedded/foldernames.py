@@ -27,6 +27,7 @@ LONGEST: Final = 200
 """Octets; a file name may have 255."""
 _LONGEST_PATTERN: Final = 1_000
 _FORBIDDEN: Final = re.compile(r"[\x00-\x1f\x7f/*%\\]")
+_WILDCARDS: Final = re.compile(r"[*%]+")
 _SHIFTED: Final = re.compile(r"&([^-]*)-|&")
 _PLAIN_BASE64: Final = re.compile(r"[A-Za-z0-9+,]+")
 _CLEAN: Final = re.compile(r"[\x20-\x7e]*")
@@ -83,7 +84,8 @@ def matches(pattern: str, name: str) -> bool:
     """
     if len(pattern) > _LONGEST_PATTERN:
         return False
-    return _matches(pattern, name) or (name == INBOX and _matches(pattern.upper(), name))
+    short = _WILDCARDS.sub(lambda run: "*" if "*" in run[0] else "%", pattern)
+    return _matches(short, name) or (name == INBOX and _matches(short.upper(), name))
 
 
 def _matches(pattern: str, name: str) -> bool:
@@ -101,14 +103,8 @@ def _matches(pattern: str, name: str) -> bool:
 
 
 def _past_wildcards(pattern: str, places: set[int]) -> set[int]:
-    """Add the places reached when wildcards stand for nothing."""
-    reached = set(places)
-    for start in places:
-        place = start
-        while pattern[place : place + 1] in {"*", "%"}:
-            place += 1
-            reached.add(place)
-    return reached
+    """Add the places reached when a wildcard stands for nothing; no two wildcards are neighbours."""
+    return places | {place + 1 for place in places if pattern[place : place + 1] in {"*", "%"}}
 
 
 def parents(name: str) -> list[str]:

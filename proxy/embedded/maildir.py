@@ -59,7 +59,8 @@ def make_home(root: Path, email: str) -> Path:
     home = account_folder(root, email)
     if (home / _OWNER_FILE).exists():
         return home
-    home.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
+    root.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
+    home.mkdir(mode=FOLDER_MODE, exist_ok=True)
     for name in (INBOX, *SPECIAL_USE):
         make_folder(home / directory(name))
     names = "".join(f"{name}\n" for name in (INBOX, *SPECIAL_USE))
