@@ -1,0 +1,107 @@
+"""Writes docs/config.md from the configuration's models and docs/cli.md from the commands.
+
+usage: .venv/bin/python docs/generate.py      (a test fails while a written file differs from the code)
+"""
+
+from __future__ import annotations
+
+import typing
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+from pydantic import BaseModel
+from pydantic_core import PydanticUndefined
+
+from config.models import Config
+from proxy.cli.app import program
+
+HERE = Path(__file__).parent
+_WRITTEN = "*Written by `docs/generate.py` from the code.*"
+
+
+def config_reference() -> str:
+    """Every table and key of the configuration file."""
+    lines = [
+        "# Configuration",
+        "",
+        _WRITTEN,
+        "",
+        "One TOML file. Relative paths start at its folder. Unknown keys are errors, and `wicketgate check`",
+        "reports everything that is wrong at once. `wicketgate init` writes a commented file to begin with.",
+    ]
+    lines += _section(Config, "")
+    return "\n".join(lines) + "\n"
+
+
+def _section(model: type[BaseModel], path: str, *, many: bool = False) -> Iterator[str]:
+    """Give one table's keys, then the tables below it."""
+    rows, below = [], []
+    for name, field in model.model_fields.items():
+        inner, repeated = _model_of(field.annotation)
+        if inner is None:
+            rows.append(f"| `{name}` | {_needed(field)} | {field.description} |")
+        else:
+            below.append((inner, f"{path}.{name}" if path else name, repeated))
+    if rows:
+        yield from ("", f"## `[[{path}]]`" if many else f"## `[{path}]`")
+        yield from ("", "| key | without it | meaning |", "|---|---|---|", *rows)
+    for inner, full, repeated in below:
+        yield from _section(inner, full, many=repeated)
+
+
+def _model_of(annotation: typing.Any) -> tuple[type[BaseModel] | None, bool]:
+    """Give the model behind an annotation, and whether there may be many of it."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation, False
+    many = typing.get_origin(annotation) is tuple
+    for inner in typing.get_args(annotation):
+        model, _ = _model_of(inner)
+        if model is not None:
+            return model, many
+    return None, False
+
+
+def _needed(field: typing.Any) -> str:
+    if field.is_required():
+        return "required"
+    default = field.default
+    if (
+        default is None
+        or default is PydanticUndefined
+        or default in ("", ())
+        or isinstance(default, BaseModel)
+    ):
+        return "-"
+    return f"`{default}`"
+
+
+def command_reference() -> str:
+    """The help of every command."""
+    lines = ["# Commands", "", _WRITTEN]
+    context = click.Context(program, info_name="wicketgate", max_content_width=100)
+    lines += _command(program, context)
+    return "\n".join(lines) + "\n"
+
+
+def _command(command: click.Command, context: click.Context) -> Iterator[str]:
+    level = "##" if context.parent is None or context.parent.parent is None else "###"
+    yield from ("", f"{level} `{context.command_path}`", "", "```text", _help(command, context), "```")
+    if isinstance(command, click.Group):
+        for name in command.list_commands(context):
+            inner = command.get_command(context, name)
+            assert inner is not None
+            yield from _command(
+                inner, click.Context(inner, info_name=name, parent=context, max_content_width=100)
+            )
+
+
+def _help(command: click.Command, context: click.Context) -> str:
+    return "\n".join(line.rstrip() for line in command.get_help(context).splitlines())
+
+
+FILES = {"config.md": config_reference, "cli.md": command_reference}
+
+if __name__ == "__main__":
+    for name, write in FILES.items():
+        (HERE / name).write_text(write(), encoding="utf-8")

@@ -1,0 +1,139 @@
+"""`wicketgate demo`: a whole gate on this machine, with accounts, mail and a page of settings to type in.
+
+For looking and for tests. The folder it makes lasts, so a mail program set up once works at every later
+start; its passwords lie there in clear, which is why nobody keeps real mail in it.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import click
+
+from config.address import AddressError, Listen, host_name
+from config.load import load
+from config.models import Certificate, Config
+from config.scaffold import certificate_names
+from proxy.cli.demo_folder import DemoFolder, entries, open_folder, write_private
+from proxy.cli.demo_page import page
+from proxy.cli.output import fail_usage
+from proxy.server import Bound, run, serve
+
+_PORT: Final = click.IntRange(0, 65_535)
+_PORTS: Final = {
+    "imaps": (1993, "IMAP with TLS"),
+    "imap": (1143, "IMAP with STARTTLS"),
+    "smtps": (1465, "Submission with TLS, not served in this version"),
+    "submission": (1587, "Submission with STARTTLS, not served in this version"),
+    "https": (8443, "Contacts and calendar, not served in this version"),
+}
+
+
+def _port_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Give the command an option for each listener, `--imaps-port` and so on."""
+    for name, (default, what) in reversed(_PORTS.items()):
+        option = click.option(
+            f"--{name}-port",
+            type=_PORT,
+            default=default,
+            show_default=True,
+            help=f"{what}; 0 takes any free one.",
+        )
+        command = option(command)
+    return command
+
+
+@click.command()
+@click.option(
+    "--dir",
+    "folder",
+    type=click.Path(path_type=Path),
+    default=Path("wicketgate-demo"),
+    show_default=True,
+    help="Where the demo's data lies; made when missing, kept for the next start.",
+)
+@click.option(
+    "--ready-file",
+    type=click.Path(path_type=Path),
+    help="Write ports, accounts and passwords there as JSON once everything answers.",
+)
+@click.option("--bind", metavar="ADDRESS", default="127.0.0.1", show_default=True, help="Where to listen.")
+@click.option(
+    "--host",
+    "hosts",
+    metavar="NAME",
+    multiple=True,
+    help="The name or address clients use; the certificate carries it. Repeatable, the first is shown.",
+)
+@_port_options
+def demo(folder: Path, ready_file: Path | None, bind: str, hosts: tuple[str, ...], **ports: int) -> None:
+    """Run a whole Wicketgate here, with two accounts and a mailbox, until Ctrl-C."""
+    names = _checked_hosts(bind, hosts)
+    run(_demo(folder.absolute(), ready_file, bind, names, ports), level=logging.WARNING)
+
+
+def _checked_hosts(bind: str, hosts: Sequence[str]) -> tuple[str, ...]:
+    try:
+        ipaddress.ip_address(bind)
+    except ValueError:
+        fail_usage(f"--bind {bind}: not an IP address", "write one of this machine's addresses, or 0.0.0.0")
+    try:
+        return tuple(host_name(host) for host in hosts)
+    except AddressError as error:
+        fail_usage(f"--host: {error}", error.hint)
+
+
+async def _demo(
+    path: Path, ready_file: Path | None, bind: str, hosts: tuple[str, ...], ports: Mapping[str, int]
+) -> None:
+    if ready_file is not None:
+        ready_file.unlink(missing_ok=True)  # what an earlier run wrote is no longer true
+    folder = await open_folder(path, hosts, bind)
+    config = _adapted(load(folder.config), hosts, bind, ports)
+
+    def ready(bound: Bound) -> None:
+        facts = _facts(folder, config.server.public_host, bound)
+        if ready_file is not None:
+            write_private(ready_file.absolute(), json.dumps(facts, indent=2) + "\n")
+        click.echo(page(folder, facts))
+
+    await serve(config, ready=ready)
+
+
+def _adapted(config: Config, hosts: tuple[str, ...], bind: str, ports: Mapping[str, int]) -> Config:
+    """Give the folder's configuration with this run's names, address and ports."""
+    names = certificate_names(hosts, bind)
+    first = config.tls.certificate[0]
+    certificate = Certificate.model_construct(names=names, certificate=first.certificate, key=first.key)
+    listen = {
+        "imaps": (Listen(host=bind, port=ports["imaps_port"]),),
+        "imap": (Listen(host=bind, port=ports["imap_port"]),),
+    }
+    return config.model_copy(
+        update={
+            "server": config.server.model_copy(update={"public_host": names[0]}),
+            "tls": config.tls.model_copy(update={"certificate": (certificate,)}),
+            "listen": config.listen.model_copy(update=listen),
+        }
+    )
+
+
+def _facts(folder: DemoFolder, host: str, bound: Bound) -> dict[str, Any]:
+    """Say what a client, or a test, needs to know; the ports of what is not served yet are null."""
+    return {
+        "host": host,
+        "imaps_port": bound.imaps[0],
+        "imap_port": bound.imap[0],
+        "smtps_port": None,
+        "submission_port": None,
+        "https_port": None,
+        "dav_url": None,
+        "ca_file": str(folder.ca_file),
+        "config": str(folder.config),
+        "accounts": entries(folder),
+    }

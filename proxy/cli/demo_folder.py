@@ -1,0 +1,212 @@
+"""The demo's lasting folder: made once, whole or not at all, and read again at every later start.
+
+Beside what `wicketgate init` would write lies `demo.json` (0600) with every password and second-factor secret
+in clear, so that the page of settings can be shown again; so a demo folder is never a real set-up.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+import shutil
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+import pyotp
+
+from auth.accounts import Accounts
+from auth.deed import Actor, MintRequest
+from auth.hashing import Hasher
+from auth.seal import KeyRing
+from auth.secret import Secret
+from auth.store.store import Store
+from config.authority import issue, write_file
+from config.load import load
+from config.models import Config
+from config.scaffold import CONFIG_NAME, Ports, certificate_names, init_dir
+from proxy.cli.demo_mail import welcome
+from proxy.embedded.maildir import deliver
+from proxy.server import mail_folder
+from scopes.model import Scope
+
+STATE_NAME: Final = "demo.json"
+_ALL: Final = tuple(Scope)
+_ACCOUNTS: Final[dict[str, dict[str, tuple[Scope, ...]]]] = {
+    "alice@example.org": {
+        "Everything": _ALL,
+        "Mail only": (Scope.MAIL,),
+        "Contacts only": (Scope.CONTACTS,),
+        "Events only": (Scope.EVENTS,),
+    },
+    "bob@example.org": {"Everything": _ALL},
+}
+_EARLIER_S: Final = 3_600
+"""Authenticators are enrolled as of an hour ago, so that the running clock's code is still unused."""
+_OPERATOR: Final = Actor(kind="operator", name="demo", where="wicketgate demo")
+
+
+class DemoFolderError(Exception):
+    """The folder cannot be used; `hint` says what to do."""
+
+    def __init__(self, what: str, hint: str) -> None:
+        super().__init__(what)
+        self.hint = hint
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DemoPassword:
+    """One app password of the demo, in clear."""
+
+    label: str
+    scopes: tuple[Scope, ...]
+    password: Secret
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DemoAccount:
+    """One account of the demo with everything needed to sign in."""
+
+    email: str
+    primary: Secret
+    totp_secret: Secret
+    app_passwords: tuple[DemoPassword, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DemoFolder:
+    """A demo that stands."""
+
+    path: Path
+    accounts: tuple[DemoAccount, ...] = field(default=())
+
+    @property
+    def config(self) -> Path:
+        """The configuration file."""
+        return self.path / CONFIG_NAME
+
+    @property
+    def ca_file(self) -> Path:
+        """The certificate authority that clients must trust."""
+        return self.path / "tls" / "ca.pem"
+
+
+async def open_folder(path: Path, hosts: Sequence[str], bind: str) -> DemoFolder:
+    """Make the demo in `path`, or read it when it is there, with a certificate for `hosts` and `bind`.
+
+    Raises DemoFolderError, and what making one raises: ScaffoldError, StoreUnavailable, OSError.
+    """
+    state = path / STATE_NAME
+    if not state.exists():
+        if path.exists() and any(path.iterdir()):
+            raise DemoFolderError(
+                f"{path} is not empty and holds no demo", "name another folder with --dir, or empty this one"
+            )
+        await _make(path, hosts, bind)
+    _cover(path, certificate_names(hosts, bind))
+    try:
+        accounts = tuple(_account(entry) for entry in json.loads(state.read_text("utf-8"))["accounts"])
+    except (ValueError, KeyError, TypeError):
+        raise DemoFolderError(f"{state} is damaged", f"remove {path} to start anew") from None
+    return DemoFolder(path=path, accounts=accounts)
+
+
+async def _make(path: Path, hosts: Sequence[str], bind: str) -> None:
+    """Make everything beside `path` and move it there at the end: killed in between, nothing is there."""
+    making = path.with_name(f".{path.name}.making")
+    shutil.rmtree(making, ignore_errors=True)
+    try:
+        config = load(init_dir(making, hosts, Ports(), bind=bind))
+        accounts = await _make_accounts(config)
+        for email in _ACCOUNTS:
+            for message in welcome(email, time.time()):
+                deliver(mail_folder(config), email, message)
+        text = json.dumps({"accounts": [_entry(account) for account in accounts]}, indent=2)
+        write_file(making / STATE_NAME, text.encode("utf-8"), 0o600)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        making.rename(path)
+    finally:
+        shutil.rmtree(making, ignore_errors=True)
+
+
+async def _make_accounts(config: Config) -> list[DemoAccount]:
+    keys = config.keys
+    store = await Store.open(config.store.url, config.store.activity_url)
+    hasher = Hasher()
+    ring = KeyRing(keys.load(), keys.current)
+    earlier = Accounts(store, hasher, ring, issuer="Wicketgate demo", now=lambda: time.time() - _EARLIER_S)
+    today = Accounts(store, hasher, ring, issuer="Wicketgate demo")
+    try:
+        return [await _make_account(earlier, today, email) for email in _ACCOUNTS]
+    finally:
+        hasher.close()
+        await store.close()
+
+
+async def _make_account(earlier: Accounts, today: Accounts, email: str) -> DemoAccount:
+    primary = Secret(f"demo-{secrets.token_urlsafe(9)}")
+    await earlier.add(email, primary=primary, actor=_OPERATOR)
+    enrolment = await earlier.begin_enrolment(email)
+    seed = enrolment.seed.reveal()
+    code = Secret(pyotp.TOTP(seed).at(int(time.time() - _EARLIER_S)))
+    await earlier.confirm_enrolment(email, enrolment, code, _OPERATOR)
+    minted = []
+    for label, opened in _ACCOUNTS[email].items():
+        request = MintRequest(label=label, scopes=frozenset(opened))
+        made = await today.mint(email, request, _OPERATOR)
+        await today.mark_shown(made.id)
+        minted.append(DemoPassword(label=label, scopes=opened, password=made.password))
+    return DemoAccount(email=email, primary=primary, totp_secret=Secret(seed), app_passwords=tuple(minted))
+
+
+def _cover(path: Path, names: Sequence[str]) -> None:
+    """Issue the certificate anew when it was made for other names."""
+    covered = path / "tls" / "names"
+    wanted = "".join(f"{name}\n" for name in names)
+    if covered.exists() and covered.read_text("utf-8") == wanted:
+        return
+    issue(path / "tls", names)
+    write_file(covered, wanted.encode("utf-8"), 0o644)
+
+
+def _entry(account: DemoAccount) -> dict[str, Any]:
+    """Write one account for `demo.json` and the ready file."""
+    return {
+        "email": account.email,
+        "primary_password": account.primary.reveal(),
+        "totp_secret": account.totp_secret.reveal(),
+        "app_passwords": [
+            {"label": each.label, "scopes": list(each.scopes), "password": each.password.reveal()}
+            for each in account.app_passwords
+        ],
+    }
+
+
+def _account(entry: dict[str, Any]) -> DemoAccount:
+    """Read one account back."""
+    return DemoAccount(
+        email=entry["email"],
+        primary=Secret(entry["primary_password"]),
+        totp_secret=Secret(entry["totp_secret"]),
+        app_passwords=tuple(
+            DemoPassword(
+                label=each["label"],
+                scopes=tuple(Scope(scope) for scope in each["scopes"]),
+                password=Secret(each["password"]),
+            )
+            for each in entry["app_passwords"]
+        ),
+    )
+
+
+def entries(folder: DemoFolder) -> list[dict[str, Any]]:
+    """Give the accounts for the ready file, secrets in clear."""
+    return [_entry(account) for account in folder.accounts]
+
+
+def write_private(path: Path, text: str) -> None:
+    """Write a file that holds secrets, mode 0600, whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_file(path, text.encode("utf-8"), 0o600)

@@ -1,0 +1,247 @@
+"""One serving process: everything put together, started in order, and taken down in the reverse order.
+
+`serve` returns when SIGINT or SIGTERM has been received and everything is closed. Whatever cannot be
+started (a port in use, an unreadable key) is a `ServeError` or the error of its own part, each with a hint
+for people, and leaves nothing behind. Here is composition only; nothing here knows a protocol.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import logging
+import signal
+import sys
+from collections.abc import Callable, Coroutine, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from auth.gate import Gate
+from auth.hashing import Cost, Hasher
+from auth.seal import KeyRing
+from auth.secret import Secret
+from auth.store.store import Store
+from auth.throttle import AddressThrottle
+from config import models
+from config.address import AddressKind, Listen
+from config.private import read_secret_text
+from proxy.activity import Activity
+from proxy.embedded.children import EmbeddedMail
+from proxy.failures import House
+from proxy.imap.front_end import ImapFrontEnd
+from proxy.imap.ports import Ports, Settings
+from proxy.imap.upstream import ImapUpstream
+from proxy.limits import STOP_S
+from proxy.net.accept import AcceptLoop, listen
+from proxy.net.strangers import Strangers
+from proxy.net.tls import CertificateFiles, client_context, server_context
+from proxy.sessions import Registry
+from proxy.upstreams.authzid import Authzid
+from proxy.upstreams.place import Place
+from proxy.worker import Worker, WorkerLock
+
+log = logging.getLogger(__name__)
+
+
+class ServeError(Exception):
+    """The server cannot be started; `hint` says what to do."""
+
+    def __init__(self, what: str, hint: str) -> None:
+        super().__init__(what)
+        self.hint = hint
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bound:
+    """The ports that answer, in the order of the config."""
+
+    imaps: tuple[int, ...]
+    imap: tuple[int, ...]
+
+
+def mail_folder(config: models.Config) -> Path:
+    """Where the built-in mail server keeps its mail."""
+    return config.server.data / "mail"
+
+
+def workers_folder(config: models.Config) -> Path:
+    """Where the locks of the serving processes lie."""
+    return config.server.data / "workers"
+
+
+def run(main: Coroutine[Any, Any, None], *, level: int = logging.INFO) -> None:
+    """Run a server's coroutine to its end, on uvloop where there is one; the log goes to standard error."""
+    logging.basicConfig(
+        stream=sys.stderr, level=level, format="%(asctime)s %(levelname)s %(name)s %(message)s", force=True
+    )
+    with asyncio.Runner(loop_factory=_new_event_loop) as runner:
+        runner.run(main)
+
+
+def _new_event_loop() -> asyncio.AbstractEventLoop:
+    try:
+        import uvloop  # noqa: PLC0415 - a platform without it does as well
+    except ImportError:
+        return asyncio.new_event_loop()
+    return uvloop.new_event_loop()
+
+
+async def serve(config: models.Config, *, ready: Callable[[Bound], None] | None = None) -> None:
+    """Serve until SIGINT or SIGTERM. `ready` is called once every listener answers."""
+    async with AsyncExitStack() as stack:
+        stopped = _stop_signals(stack)
+        loops = await _start(config, stack)
+        bound = Bound(
+            imaps=tuple(each.port for each in loops["imaps"]), imap=tuple(each.port for each in loops["imap"])
+        )
+        log.info("serving imaps=%s imap=%s", bound.imaps, bound.imap)
+        if ready is not None:
+            ready(bound)
+        await stopped.wait()
+        log.info("stopping")
+
+
+def _stop_signals(stack: AsyncExitStack) -> asyncio.Event:
+    stopped = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stopped.set)
+        stack.callback(loop.remove_signal_handler, number)
+    return stopped
+
+
+async def _start(config: models.Config, stack: AsyncExitStack) -> dict[str, list[AcceptLoop]]:
+    """Start every part; what is started last is taken down first."""
+    tls = server_context(
+        [
+            CertificateFiles(names=each.names, certificate=each.certificate, key=each.key)
+            for each in config.tls.certificate
+        ],
+        alpn=("imap",),
+    )
+    keys = KeyRing(config.keys.load(), config.keys.current)
+    config.server.data.mkdir(mode=0o700, parents=True, exist_ok=True)
+    store = await Store.open(config.store.url, config.store.activity_url)
+    stack.push_async_callback(store.close)
+    hasher = _hasher(config.policy.hashing)
+    stack.callback(hasher.close)
+    upstream = await _imap_upstream(config, stack)
+    registry, strangers = Registry(), Strangers()
+    activity = Activity(store)
+    front_end = ImapFrontEnd(
+        Ports(
+            gate=Gate(store, hasher, keys, AddressThrottle()),
+            registry=registry,
+            upstream=upstream,
+            recorder=activity,
+            no_stranger=strangers.release,
+        ),
+        Settings(
+            house=House(host=config.server.public_host, portal_url=config.server.portal_url), tls=lambda: tls
+        ),
+    )
+    await _start_worker(config, stack, store, registry)
+    stack.push_async_callback(activity.flush)
+    _run_beside(stack, activity.write())
+    loops = _listen(config.listen, front_end, strangers, stack)
+    stack.push_async_callback(_close, [*loops["imaps"], *loops["imap"]], registry)
+    return loops
+
+
+def _hasher(hashing: models.Hashing) -> Hasher:
+    app, primary = hashing.app, hashing.primary
+    return Hasher(
+        app=Cost(memory_kib=app.memory_kib, passes=app.passes),
+        primary=Cost(memory_kib=primary.memory_kib, passes=primary.passes),
+    )
+
+
+async def _imap_upstream(config: models.Config, stack: AsyncExitStack) -> ImapUpstream:
+    """Make the way to the IMAP server behind; the built-in one is started first."""
+    told = config.upstream.imap
+    if told.address.kind is AddressKind.EMBEDDED:
+        mail = EmbeddedMail(mail_folder(config))
+        stack.push_async_callback(mail.stop)
+        await mail.start()
+        place = Place(address=told.address, embedded_socket=lambda: mail.socket_path)
+        return ImapUpstream(place=place, sign_in_as=Authzid(user=mail.user, secret=mail.secret))
+    if told.sign_in is None:
+        raise ServeError(f"no way to sign in at {told.address}", "write upstream.imap.sign_in")
+    secret = Secret(read_secret_text(told.sign_in.secret_file))
+    context = client_context(told.ca_file) if told.address.over_tls else None
+    place = Place(address=told.address, tls=context, server_name=told.server_name)
+    return ImapUpstream(
+        place=place, sign_in_as=Authzid(user=told.sign_in.user, secret=secret, login=told.login)
+    )
+
+
+async def _start_worker(
+    config: models.Config, stack: AsyncExitStack, store: Store, registry: Registry
+) -> None:
+    """Hold this worker's lock and follow the change feed."""
+    lock = WorkerLock(workers_folder(config))
+    stack.callback(lock.release)
+    worker = Worker(lock.name, store, registry)
+    await worker.start()
+    _run_beside(stack, worker.follow())
+
+
+def _run_beside(stack: AsyncExitStack, work: Coroutine[Any, Any, None]) -> None:
+    """Run `work` until the stack is taken down; if it ends by itself that is a fault of ours."""
+    task = asyncio.create_task(work)
+
+    def ended(done: asyncio.Task[None]) -> None:
+        if not done.cancelled():
+            log.critical("a part of the server ended: %s", type(done.exception()).__name__)
+            signal.raise_signal(signal.SIGTERM)
+
+    async def end() -> None:
+        task.remove_done_callback(ended)
+        task.cancel()
+        await asyncio.wait([task])
+
+    task.add_done_callback(ended)
+    stack.push_async_callback(end)
+
+
+def _listen(
+    listeners: models.Listeners, front_end: ImapFrontEnd, strangers: Strangers, stack: AsyncExitStack
+) -> dict[str, list[AcceptLoop]]:
+    """Open every listener before the first one accepts."""
+    kinds = {"imaps": (listeners.imaps, True), "imap": (listeners.imap, False)}
+    loops: dict[str, list[AcceptLoop]] = {kind: [] for kind in kinds}
+    for kind, (places, implicit_tls) in kinds.items():
+        for place in places:
+            handler = partial(front_end.handle, implicit_tls=implicit_tls)
+            loop = AcceptLoop(_bind(place), handler, strangers)
+            stack.callback(loop.stop)
+            loops[kind].append(loop)
+    for loop in [*loops["imaps"], *loops["imap"]]:
+        loop.start()
+    return loops
+
+
+async def _close(loops: Sequence[AcceptLoop], registry: Registry) -> None:
+    """Accept no more and end what is going on."""
+    for loop in loops:
+        loop.stop()
+    registry.cut_all()
+    await asyncio.gather(*(loop.finish(STOP_S) for loop in loops))
+
+
+def _bind(place: Listen) -> Any:
+    try:
+        return listen(place.host, place.port)
+    except OSError as error:
+        match error.errno:
+            case errno.EADDRINUSE:
+                hint = "something else listens there; end it, or choose another port"
+            case errno.EACCES:
+                hint = "ports below 1024 need privileges: choose a higher one, or grant CAP_NET_BIND_SERVICE"
+            case _:
+                hint = "see whether this machine has the address"
+        what = f"cannot listen on {place}: {(error.strerror or type(error).__name__).lower()}"
+        raise ServeError(what, hint) from None

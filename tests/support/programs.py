@@ -1,0 +1,23 @@
+"""Programs the tests drive: skipped when missing, unless everything was asked for."""
+
+import os
+import shutil
+
+import pytest
+
+REQUIRE_ALL = os.environ.get("WICKETGATE_TESTS_REQUIRE_ALL") == "1"
+
+
+def program(name: str, package: str) -> str:
+    """Give the path of a program, or skip the test with the Debian package that brings it."""
+    path = shutil.which(name, path=os.environ.get("PATH", "") + ":/usr/sbin:/sbin")
+    if path is None:
+        missing(f"{name} is not installed (Debian package {package}; scripts/test --install brings it)")
+    return path
+
+
+def missing(reason: str) -> None:
+    """Skip, or fail where `scripts/test --install` promised that nothing is missing."""
+    if REQUIRE_ALL:
+        pytest.fail(reason)
+    pytest.skip(reason)

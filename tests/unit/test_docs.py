@@ -1,0 +1,48 @@
+"""What is written about the code is held to the code."""
+
+import re
+import runpy
+
+import pytest
+
+
+@pytest.fixture(scope="module")
+def generator(root):
+    return runpy.run_path(str(root / "docs" / "generate.py"))
+
+
+@pytest.mark.parametrize("name", ["config.md", "cli.md"])
+def test_the_references_are_as_the_code_says(root, generator, name):
+    written = (root / "docs" / name).read_text(encoding="utf-8")
+    assert written == generator["FILES"][name](), "run: .venv/bin/python docs/generate.py"
+
+
+def rows_of_protocols(root) -> dict[str, str]:
+    text = (root / "docs" / "protocols.md").read_text(encoding="utf-8")
+    return dict(re.findall(r"^\| (\d+) \|[^|]*\| (yes|partly|no) \|", text, flags=re.MULTILINE))
+
+
+def cited(root) -> set[str]:
+    found = set()
+    for package in ("auth", "config", "proxy", "scopes"):
+        for path in (root / package).rglob("*.py"):
+            found |= set(re.findall(r"RFC (\d+)", path.read_text(encoding="utf-8")))
+    return found
+
+
+def test_every_standard_the_code_cites_is_in_the_table(root):
+    assert cited(root) - rows_of_protocols(root).keys() == set()
+
+
+def test_every_standard_the_table_claims_is_cited_by_code(root):
+    claimed = {number for number, here in rows_of_protocols(root).items() if here != "no"}
+    assert claimed - cited(root) == set()
+
+
+def test_the_readme_names_only_files_that_are_there(root):
+    readme = (root / "README.md").read_text(encoding="utf-8")
+    links = re.findall(r"\]\(([^)#]+)\)", readme) + re.findall(
+        r"`((?:examples|scripts|docs)/[\w./-]+)`", readme
+    )
+    assert links
+    assert [link for link in links if "://" not in link and not (root / link).exists()] == []
