@@ -1,0 +1,37 @@
+"""What others chose, made fit for one line of a log.
+
+Names, client names and upstream texts may hold anything: line ends, escape sequences, direction marks. Here
+they become printable ASCII, quoted, of bounded length. People paste an app password into the field for the
+name, so a name that has that shape is not written at all.
+"""
+
+from __future__ import annotations
+
+import traceback
+from typing import Final
+
+from auth.apppassword import looks_like_one
+
+_MOST_CHARACTERS: Final = 200
+_REDACTED: Final = "(redacted: has the shape of an app password)"
+
+
+def quoted(text: str | bytes) -> str:
+    """Give `text` in quotes, all but printable ASCII escaped, cut after 200 characters."""
+    if isinstance(text, bytes):
+        text = text.decode("utf-8", "backslashreplace")
+    cut = text[:_MOST_CHARACTERS]
+    return ascii(cut) + ("..." if len(cut) < len(text) else "")
+
+
+def fault(bug: BaseException) -> str:
+    """Give the type of an exception and where it was raised. Its text may hold what a client sent."""
+    frames = traceback.extract_tb(bug.__traceback__)
+    return (
+        f"{type(bug).__name__} at {frames[-1].filename}:{frames[-1].lineno}" if frames else type(bug).__name__
+    )
+
+
+def name(text: str) -> str:
+    """Give a sign-in name for the log, or say that it was left out."""
+    return _REDACTED if looks_like_one(text) else quoted(text)

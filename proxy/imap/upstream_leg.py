@@ -1,0 +1,274 @@
+"""The upstream's side of a sign-in: greeting, STARTTLS, SASL PLAIN, capabilities. Octets in, events out.
+
+Pure. The shell feeds what it received, sends what `take_output` gives and obeys the event of `next`. The leg
+ends `READY` or `FAILED`; every surprise fails, and what failed is text for the log alone, never for a client.
+After STARTTLS nothing said before it counts (RFC 9051 §6.2.1, CVE-2011-0411). What the upstream says between
+greeting and tagged OK is dropped, but for its capabilities; all of it together is bounded.
+
+An upstream that offers UNAUTHENTICATE (RFC 8437) fails: there a client could sign in anew, as anyone whose
+upstream password it knows, and this version does not watch commands after sign-in.
+"""
+
+from __future__ import annotations
+
+import re
+from base64 import b64decode
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Final
+
+from auth.secret import Secret
+from proxy.imap.logtext import quoted
+from proxy.limits import UPSTREAM_PREAMBLE_OCTETS
+
+
+class UpstreamState(StrEnum):
+    """Where the upstream leg stands. The words appear in logs."""
+
+    GREETING = "waiting for the greeting"
+    CAPABILITIES = "asking for capabilities before STARTTLS"
+    STARTTLS = "waiting for the answer to STARTTLS"
+    HANDSHAKE = "in the TLS handshake"
+    CHALLENGE = "waiting for the challenge to AUTHENTICATE"
+    VERDICT = "waiting for the answer to our sign-in"
+    CAPABILITIES_AFTER = "asking for capabilities after sign-in"
+    READY = "ready"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Handshake:
+    """Do the TLS handshake now, then call `UpstreamLeg.secured`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """Signed in. `capabilities` is what the client may see; `rest` came behind the last reply."""
+
+    capabilities: bytes
+    rest: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """No sign-in by this upstream now. `cause` is for the log: printable, and holds no secret of ours."""
+
+    cause: str
+
+
+Event = Handshake | Ready | Failed
+
+HIDDEN: Final = frozenset({b"LOGINDISABLED", b"STARTTLS", b"SASL-IR", b"UNAUTHENTICATE"})
+"""Capabilities that mean nothing, or harm, once a client is signed in; `AUTH=…` is hidden too."""
+
+_LITERAL: Final = re.compile(rb"\{[0-9]+\+?\}\Z")
+_STATUS: Final = re.compile(rb"(OK|NO|BAD|BYE|PREAUTH)(?: |\Z)", re.IGNORECASE)
+_CODE: Final = re.compile(rb"OK \[CAPABILITY ([ !-Z^-~]+)\]", re.IGNORECASE)
+_DATA: Final = re.compile(rb"CAPABILITY ([ !-Z^-~]+)\Z", re.IGNORECASE)
+
+
+class UpstreamLeg:
+    """One sign-in. `response` is the SASL PLAIN message in base64 (RFC 4616)."""
+
+    def __init__(self, response: Secret, *, starttls: bool) -> None:
+        self.state = UpstreamState.GREETING
+        self._response = response
+        self._starttls = starttls
+        self._input = bytearray()
+        self._output = bytearray()
+        self._spent = 0  # octets of the lines taken so far
+        self._commands = 0
+        self._tag = b""
+        self._capabilities: tuple[
+            bytes, ...
+        ] = ()  # the last list seen; forgotten at STARTTLS and AUTHENTICATE
+        self._offers_unauthenticate = False
+        self._event: Event | None = None
+
+    def receive(self, data: bytes) -> None:
+        """Take octets of the upstream."""
+        self._input += data
+
+    def take_output(self) -> bytes:
+        """Give what is to be sent to the upstream now. It may hold a secret."""
+        output = bytes(self._output)
+        self._output.clear()
+        return output
+
+    def next(self) -> Event | None:
+        """Give the next event, None when more octets are needed. `Ready` and `Failed` come once and last."""
+        while self._event is None and (line := self._next_line()) is not None:
+            self._line(line)
+        event, self._event = self._event, None
+        return event
+
+    def secured(self) -> None:
+        """The TLS handshake is done and the certificate checked: sign in."""
+        if self._input:
+            self._fail("sent octets in clear behind its OK to STARTTLS")
+        else:
+            self._authenticate(initial=False)
+
+    def closed(self) -> None:
+        """The upstream closed the connection."""
+        self._fail("closed the connection")
+
+    def _next_line(self) -> bytes | None:
+        """Give the next line with its end; fails when there is too much of it."""
+        if self.state in (UpstreamState.READY, UpstreamState.FAILED, UpstreamState.HANDSHAKE):
+            return None
+        end = self._input.find(b"\n") + 1
+        if self._spent + (end or len(self._input)) > UPSTREAM_PREAMBLE_OCTETS:
+            self._fail(f"said more than {UPSTREAM_PREAMBLE_OCTETS} octets")
+            return None
+        if not end:
+            return None
+        line = bytes(self._input[:end])
+        del self._input[:end]
+        self._spent += end
+        return line
+
+    def _line(self, line: bytes) -> None:
+        text = line[:-2]
+        if not line.endswith(b"\r\n"):
+            self._fail("sent a line that ends without CRLF")
+        elif _LITERAL.search(text):
+            self._fail("sent a literal", text)
+        elif self.state is UpstreamState.GREETING:
+            self._greeting(text)
+        elif text.startswith(b"* "):
+            self._untagged(text[2:])
+        elif text.startswith(b"+"):
+            self._challenge(text)
+        elif text.startswith(self._tag + b" "):
+            self._tagged(text[len(self._tag) + 1 :])
+        else:
+            self._fail("sent what answers nothing of ours", text)
+
+    def _greeting(self, text: bytes) -> None:
+        """RFC 9051 §7.1: OK, or the upstream is of no use; PREAUTH would be somebody else's session."""
+        if not text.startswith(b"* ") or _status(text[2:]) != b"OK":
+            self._fail("did not greet with OK", text)
+            return
+        self._note(_CODE.match(text, 2))
+        if not self._starttls:
+            self._authenticate(initial=self._offers(b"SASL-IR"))
+        elif self._capabilities:
+            self._ask_starttls()
+        else:
+            self._command(b"CAPABILITY", UpstreamState.CAPABILITIES)
+
+    def _untagged(self, text: bytes) -> None:
+        if _status(text) in (b"BYE", b"PREAUTH"):
+            self._fail("ended the session", text)
+            return
+        self._note(_CODE.match(text) or _DATA.match(text))
+
+    def _challenge(self, text: bytes) -> None:
+        """The one challenge of PLAIN is empty; some servers leave out the space behind `+`."""
+        if self.state is not UpstreamState.CHALLENGE:
+            self._fail("sent a challenge out of turn", text)
+            return
+        self._respond()
+
+    def _tagged(self, text: bytes) -> None:
+        if _status(text) != b"OK" or self.state is UpstreamState.CHALLENGE:
+            self._fail(_REFUSED[self.state], text)
+            return
+        self._note(_CODE.match(text))
+        match self.state:
+            case UpstreamState.CAPABILITIES:
+                self._ask_starttls()
+            case UpstreamState.STARTTLS:
+                self._switch()
+            case UpstreamState.VERDICT if not self._capabilities:
+                self._command(b"CAPABILITY", UpstreamState.CAPABILITIES_AFTER)
+            case _:
+                self._finish()
+
+    def _ask_starttls(self) -> None:
+        if not self._offers(b"STARTTLS"):
+            self._fail("does not offer STARTTLS")
+            return
+        self._command(b"STARTTLS", UpstreamState.STARTTLS)
+
+    def _switch(self) -> None:
+        if self._input:
+            self._fail("sent octets in clear behind its OK to STARTTLS")
+            return
+        self.state = UpstreamState.HANDSHAKE
+        self._event = Handshake()
+
+    def _authenticate(self, *, initial: bool) -> None:
+        self._capabilities = ()
+        if initial:  # RFC 4959
+            self._command(b"AUTHENTICATE PLAIN " + self._response.reveal_bytes(), UpstreamState.VERDICT)
+        else:
+            self._command(b"AUTHENTICATE PLAIN", UpstreamState.CHALLENGE)
+
+    def _respond(self) -> None:
+        self._output += self._response.reveal_bytes() + b"\r\n"
+        self._capabilities = ()
+        self.state = UpstreamState.VERDICT
+
+    def _finish(self) -> None:
+        if self._offers_unauthenticate:
+            self._fail("offers UNAUTHENTICATE (RFC 8437), which this version cannot keep from clients")
+            return
+        shown = b" ".join(name for name in self._capabilities if _may_be_seen(name))
+        if not shown:
+            self._fail("names no capabilities")
+            return
+        rest = bytes(self._input)
+        self._input.clear()
+        self.state = UpstreamState.READY
+        self._event = Ready(shown, rest)
+
+    def _note(self, found: re.Match[bytes] | None) -> None:
+        """Remember a list of capabilities; the last one counts."""
+        if found is None:
+            return
+        self._capabilities = tuple(found[1].split())
+        self._offers_unauthenticate |= self._offers(b"UNAUTHENTICATE")
+
+    def _offers(self, name: bytes) -> bool:
+        return any(each.upper() == name for each in self._capabilities)
+
+    def _command(self, command: bytes, state: UpstreamState) -> None:
+        self._commands += 1
+        self._tag = b"w%d" % self._commands
+        self._output += self._tag + b" " + command + b"\r\n"
+        self.state = state
+
+    def _fail(self, what: str, said: bytes = b"") -> None:
+        cause = f"{what} ({self.state})"
+        self.state = UpstreamState.FAILED
+        self._input.clear()
+        self._output.clear()
+        self._event = Failed(f"{cause}: {quoted(self._without_secret(said))}" if said else cause)
+
+    def _without_secret(self, said: bytes) -> bytes:
+        """Blot out our own secret, should the upstream repeat it in a complaint."""
+        message = self._response.reveal_bytes()
+        password = b64decode(message).rpartition(b"\0")[2]
+        return said.replace(message, b"(hidden)").replace(password, b"(hidden)")
+
+
+_REFUSED: Final[Mapping[UpstreamState, str]] = {
+    UpstreamState.CAPABILITIES: "refused CAPABILITY",
+    UpstreamState.STARTTLS: "refused STARTTLS",
+    UpstreamState.CHALLENGE: "refused AUTHENTICATE PLAIN",
+    UpstreamState.VERDICT: "refused our sign-in",
+    UpstreamState.CAPABILITIES_AFTER: "refused CAPABILITY",
+}
+
+
+def _status(text: bytes) -> bytes:
+    """Give the status word of a response in upper case, empty if it has none."""
+    found = _STATUS.match(text)
+    return found[1].upper() if found else b""
+
+
+def _may_be_seen(name: bytes) -> bool:
+    return name.upper() not in HIDDEN and not name.upper().startswith(b"AUTH=")

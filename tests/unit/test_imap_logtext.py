@@ -1,0 +1,45 @@
+"""What others chose, in one line of a log."""
+
+import pytest
+
+from proxy.imap.logtext import fault, name, quoted
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("alice@example.org", "'alice@example.org'"),
+        ("a\r\nb\x1b[0m\u202e", r"'a\r\nb\x1b[0m\u202e'"),
+        (b"\xff\x00ok", r"'\\xff\x00ok'"),
+        ("ä".encode(), r"'\xe4'"),
+        ("x" * 200, f"'{'x' * 200}'"),
+        ("x" * 201, f"'{'x' * 200}'..."),
+    ],
+)
+def test_quoted(text, shown):
+    assert quoted(text) == shown
+    assert quoted(text).isascii()
+    assert quoted(text).isprintable()
+
+
+@pytest.mark.parametrize(
+    "text", ["k7mq-2xwd-hnrp-4tvc-9zsa", "K7MQ2XWDHNRP4TVC9ZSA", " k7mq 2xwd hnrp 4tvc 9zsa\n"]
+)
+def test_an_app_password_is_no_name(text):
+    assert "k7mq" not in name(text).lower()
+    assert "redacted" in name(text)
+
+
+def test_a_name_is_quoted():
+    assert name("alice") == "'alice'"
+
+
+def test_a_fault_is_its_type_and_place():
+    try:
+        raise KeyError("a secret")
+    except KeyError as bug:
+        shown = fault(bug)
+    assert shown.startswith("KeyError at ")
+    assert "test_imap_logtext.py:" in shown
+    assert "a secret" not in shown
+    assert fault(ValueError("never raised")) == "ValueError"

@@ -1,0 +1,157 @@
+"""The upstream leg where a dialog does not show it: what is logged, what is hidden, every state by name."""
+
+from base64 import b64encode
+
+import pytest
+
+from auth.secret import Secret
+from proxy.imap.upstream_leg import HIDDEN, Failed, Handshake, Ready, UpstreamLeg, UpstreamState
+from proxy.limits import UPSTREAM_PREAMBLE_OCTETS
+
+RESPONSE = Secret(b64encode(b"alice\0gate\0sesame").decode())
+ENCODED = RESPONSE.reveal_bytes()
+TO_CHALLENGE = b"* OK hello\r\n"
+TO_VERDICT = TO_CHALLENGE + b"+ \r\n"
+
+PATHS = {
+    UpstreamState.GREETING: b"",
+    UpstreamState.CHALLENGE: TO_CHALLENGE,
+    UpstreamState.VERDICT: TO_VERDICT,
+    UpstreamState.CAPABILITIES_AFTER: TO_VERDICT + b"w1 OK in\r\n",
+    UpstreamState.READY: TO_VERDICT + b"w1 OK [CAPABILITY IMAP4rev1] in\r\n",
+    UpstreamState.FAILED: b"* BYE no\r\n",
+}
+STARTTLS_PATHS = {
+    UpstreamState.CAPABILITIES: TO_CHALLENGE,
+    UpstreamState.STARTTLS: b"* OK [CAPABILITY STARTTLS] hello\r\n",
+    UpstreamState.HANDSHAKE: b"* OK [CAPABILITY STARTTLS] hello\r\nw1 OK go\r\n",
+}
+
+
+def leg(octets: bytes = b"", *, starttls: bool = False) -> UpstreamLeg:
+    made = UpstreamLeg(RESPONSE, starttls=starttls)
+    made.receive(octets)
+    return made
+
+
+def at(state: UpstreamState) -> UpstreamLeg:
+    made = leg(PATHS[state]) if state in PATHS else leg(STARTTLS_PATHS[state], starttls=True)
+    made.next()
+    assert made.state is state
+    return made
+
+
+def failure(octets: bytes, *, starttls: bool = False) -> str:
+    event = leg(octets, starttls=starttls).next()
+    assert isinstance(event, Failed)
+    return event.cause
+
+
+@pytest.mark.parametrize("state", UpstreamState)
+def test_every_state_is_reached(state):
+    at(state)
+
+
+@pytest.mark.parametrize("state", set(UpstreamState) - {UpstreamState.READY, UpstreamState.FAILED})
+def test_an_upstream_that_closes_fails_in_every_state_and_the_log_names_the_state(state):
+    made = at(state)
+    made.closed()
+    assert made.next() == Failed(f"closed the connection ({state})")
+    assert made.take_output() == b""
+
+
+@pytest.mark.parametrize(
+    "state", set(UpstreamState) - {UpstreamState.READY, UpstreamState.FAILED, UpstreamState.HANDSHAKE}
+)
+@pytest.mark.parametrize(
+    "octets", [b"* BYE x\r\n", b"zz OK x\r\n", b"\r\n", b"x\n", b"* {3}\r\n", b"\xff\x00\r\n", b"*\r\n"]
+)
+def test_surprises_fail_in_every_state(state, octets):
+    made = at(state)
+    made.receive(octets)
+    assert isinstance(made.next(), Failed)
+
+
+@pytest.mark.parametrize("state", [UpstreamState.READY, UpstreamState.FAILED])
+def test_the_end_is_the_end(state):
+    made = at(state)
+    made.receive(b"* BYE x\r\n")
+    assert made.next() is None
+    assert made.state is state
+
+
+def test_octets_in_clear_behind_starttls_fail_whenever_they_come():
+    assert failure(STARTTLS_PATHS[UpstreamState.HANDSHAKE] + b"w2 OK in\r\n", starttls=True).startswith(
+        "sent octets in clear"
+    )
+    made = at(UpstreamState.HANDSHAKE)
+    made.receive(b"w2 OK in\r\n")
+    made.secured()
+    assert isinstance(made.next(), Failed)
+    assert ENCODED not in made.take_output()
+
+
+def test_the_secret_waits_for_tls():
+    made = leg(STARTTLS_PATHS[UpstreamState.STARTTLS], starttls=True)
+    made.next()
+    made.receive(b"w1 OK go\r\n")
+    assert made.next() == Handshake()
+    assert ENCODED not in made.take_output()
+    made.secured()
+    made.receive(b"+ \r\n")
+    made.next()
+    assert made.take_output() == b"w2 AUTHENTICATE PLAIN\r\n" + ENCODED + b"\r\n"
+
+
+def test_what_comes_behind_the_tagged_ok_is_for_the_client():
+    event = leg(TO_VERDICT + b"w1 OK [CAPABILITY IMAP4rev1] in\r\n* OK ho").next()
+    assert event == Ready(b"IMAP4rev1", b"* OK ho")
+
+
+@pytest.mark.parametrize("name", [*HIDDEN, b"AUTH=PLAIN", b"auth=x", b"StartTLS"])
+def test_hidden_capabilities(name):
+    octets = TO_VERDICT + b"w1 OK [CAPABILITY IMAP4rev1 " + name + b" IDLE] in\r\n"
+    if name == b"UNAUTHENTICATE":
+        assert "UNAUTHENTICATE" in failure(octets)
+    else:
+        assert leg(octets).next() == Ready(b"IMAP4rev1 IDLE", b"")
+
+
+def test_a_list_with_odd_octets_is_no_list_and_is_asked_for_again():
+    made = leg(TO_VERDICT + b"w1 OK [CAPABILITY IMAP4rev1 \x07] in\r\n")
+    assert made.next() is None
+    assert made.take_output().endswith(b"w2 CAPABILITY\r\n")
+
+
+def test_the_code_of_the_tagged_ok_counts_more_than_what_came_before():
+    octets = TO_VERDICT + b"* CAPABILITY IMAP4rev1 OLD\r\nw1 OK [CAPABILITY IMAP4rev1 NEW] in\r\n"
+    assert leg(octets).next() == Ready(b"IMAP4rev1 NEW", b"")
+
+
+def test_the_preamble_is_bounded_to_the_octet():
+    tail = b"+ \r\nw1 OK [CAPABILITY IMAP4rev1] in\r\n"
+    room = UPSTREAM_PREAMBLE_OCTETS - len(tail)
+    assert isinstance(leg(b"* OK " + b"x" * (room - 7) + b"\r\n" + tail).next(), Ready)
+    assert isinstance(leg(b"* OK " + b"x" * (room - 6) + b"\r\n" + tail).next(), Failed)
+    assert isinstance(leg(b"x" * (UPSTREAM_PREAMBLE_OCTETS + 1)).next(), Failed)
+
+
+def test_upstream_text_is_escaped_in_the_cause():
+    cause = failure(b"* BYE \x1b[31m\xe2\x80\xaebye\r\r\n")
+    assert cause.isascii()
+    assert cause.isprintable()
+
+
+def test_a_long_text_is_cut_in_the_cause():
+    assert len(failure(b"* BYE " + b"x" * 9000 + b"\r\n")) < 300
+
+
+def test_an_upstream_that_repeats_our_secret_puts_none_into_the_log():
+    cause = failure(TO_VERDICT + b"w1 BAD what is " + ENCODED + b" with sesame?\r\n")
+    assert "sesame" not in cause
+    assert RESPONSE.reveal() not in cause
+    assert "what is (hidden) with (hidden)?" in cause
+
+
+def test_no_secret_in_a_repr():
+    assert "sesame" not in repr(vars(leg()))
