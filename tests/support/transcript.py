@@ -1,0 +1,250 @@
+"""Dialogs as text, played against both IMAP legs without a socket.
+
+Each line is one step; a file is read from top to bottom:
+
+    C: octets of the client, CRLF is added       S: exactly what the gate answers, CRLF is added
+    U< octets of the upstream                    U> exactly what the gate says to the upstream
+    C~ "raw octets\\r\\n" "x" * 5000              S~, U<~ and U>~ too: Python strings, perhaps repeated
+    G> name password                             what the gate function is asked
+    G< granted | REASON [label=L] [scopes=a,b]   what it answers; `granted` begins the upstream leg
+    -- [secure] [starttls]                       first line: client under TLS; upstream needs STARTTLS
+    -- tls client | tls upstream                 the handshake that is due is done
+    -- closed                                    the gate hangs up
+    -- upstream closes | upstream failed         the upstream ends; our leg gives up, and the client is told
+    -- times out                                 the time for sign-in is over
+    # a comment
+
+After sign-in the legs are joined as the relay joins them. What the gate says must be said when the script
+says so, and nothing else: before every input all output must have been expected. `ways` gives the splittings
+that each dialog runs in: whole (neighbouring lines in one piece), byte by byte, and at random places.
+"""
+
+from __future__ import annotations
+
+import ast
+import random
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from itertools import groupby
+from pathlib import Path
+
+from auth.refusal import Reason, Refusal
+from auth.secret import Secret
+from proxy.failures import UNAVAILABLE, House
+from proxy.imap.client_leg import ClientLeg, HangUp, SignInAsked, SwitchToTls
+from proxy.imap.command import ClientState
+from proxy.imap.upstream_leg import Failed, Handshake, Ready, UpstreamLeg, UpstreamState
+from scopes.model import Scope
+
+HOUSE = House(host="mail.example.org", portal_url="https://mail.example.org/passwords")
+RESPONSE = Secret("YWxpY2VAZXhhbXBsZS5vcmcAZ2F0ZQBvcGVuIHNlc2FtZQ==")  # alice@example.org, gate, open sesame
+INPUTS = ("C", "U<")
+
+Split = Callable[[bytes], Iterator[bytes]]
+
+
+@dataclass(frozen=True)
+class Step:
+    line: int
+    kind: str
+    octets: bytes = b""
+    words: str = ""
+
+
+def load(path: Path) -> list[Step]:
+    return parse(path.read_text("utf-8"))
+
+
+def parse(text: str) -> list[Step]:
+    steps = []
+    for number, line in enumerate(map(str.strip, text.splitlines()), 1):
+        if not line or line.startswith("#"):
+            continue
+        found = re.fullmatch(r"(C|S|U<|U>|G<|G>|--)(~|:)? ?(.*)", line)
+        assert found, f"line {number} is no step: {line}"
+        kind, raw, rest = found.groups()
+        if kind in ("G<", "G>", "--"):
+            steps.append(Step(number, kind, words=rest))
+        else:
+            octets = _raw(rest) if raw == "~" else rest.encode() + b"\r\n"
+            steps.append(Step(number, kind, octets))
+    return steps
+
+
+def _raw(text: str) -> bytes:
+    items = re.findall(r"""("(?:[^"\\]|\\.)*")(?:\s*\*\s*([0-9]+))?""", text)
+    return b"".join(ast.literal_eval(f"b{literal}") * int(times or 1) for literal, times in items)
+
+
+def whole(octets: bytes) -> Iterator[bytes]:
+    yield octets
+
+
+def byte_by_byte(octets: bytes) -> Iterator[bytes]:
+    for octet in octets:
+        yield bytes([octet])
+
+
+def at_random(seed: int) -> Split:
+    def split(octets: bytes) -> Iterator[bytes]:
+        chance = random.Random(seed ^ len(octets))
+        while octets:
+            size = chance.choice((1, 1, 2, 3, 7, 20, 200, 5000))
+            yield octets[:size]
+            octets = octets[size:]
+
+    return split
+
+
+def ways(seeds: range = range(3)) -> dict[str, Split]:
+    fresh = random.SystemRandom().getrandbits(32)
+    by_seed = {f"random, seed {seed}": at_random(seed) for seed in (*seeds, fresh)}
+    return {"whole": whole, "byte by byte": byte_by_byte, **by_seed}
+
+
+@dataclass
+class Play:
+    """One run of one dialog."""
+
+    client: ClientLeg
+    split: Split = whole
+    starttls: bool = False
+    upstream: UpstreamLeg | None = None
+    to_client: bytearray = field(default_factory=bytearray)
+    to_upstream: bytearray = field(default_factory=bytearray)
+    due: list[object] = field(default_factory=list)
+    states: set[ClientState | UpstreamState] = field(default_factory=set)
+
+    def run(self, steps: list[Step]) -> set[ClientState | UpstreamState]:
+        """Play all steps; gives the states both legs were in."""
+        for kind, group in groupby(steps, key=lambda step: step.kind):
+            same = list(group)
+            if kind in INPUTS:
+                self._silent(same[0])
+                self._input(kind, b"".join(step.octets for step in same))
+            else:
+                for step in same:
+                    self._step(step)
+        self._silent(None)
+        return self.states
+
+    def _step(self, step: Step) -> None:
+        match step.kind:
+            case "S":
+                self._expect(self.to_client, step)
+            case "U>":
+                self._expect(self.to_upstream, step)
+            case "G>":
+                name, _, secret = step.words.partition(" ")
+                asked = self._take(SignInAsked, step)
+                assert (asked.name, asked.secret.reveal()) == (name, secret), (
+                    f"line {step.line}: {asked.name}"
+                )
+            case "G<":
+                self._silent(step)
+                self._answer(step)
+            case _:
+                self._happen(step)
+        self._pump()
+
+    def _answer(self, step: Step) -> None:
+        outcome, *more = step.words.split()
+        if outcome == "granted":
+            self.upstream = UpstreamLeg(RESPONSE, starttls=self.starttls)
+        else:
+            self.client.refused(_refusal(outcome, more))
+
+    def _happen(self, step: Step) -> None:
+        match step.words:
+            case "tls client":
+                self._take(SwitchToTls, step)
+                self.client.secured()
+            case "tls upstream" if self.upstream:
+                self._take(Handshake, step)
+                self.upstream.secured()
+            case "closed":
+                self._take(HangUp, step)
+            case "upstream closes" if self.upstream:
+                self.upstream.closed()
+            case "upstream failed":
+                self._take(Failed, step)
+                self.client.refused(UNAVAILABLE)
+            case "times out":
+                self.client.farewell("sign-in took too long")
+            case _:
+                raise AssertionError(f"line {step.line} is no step")
+
+    def _input(self, kind: str, octets: bytes) -> None:
+        for piece in self.split(octets):
+            if kind == "C" and self.client.state is ClientState.SIGNED_IN:
+                self.to_upstream += piece
+            elif kind == "C":
+                self.client.receive(piece)
+            elif self.client.state is ClientState.SIGNED_IN:
+                self.to_client += piece
+            elif self.upstream is not None:
+                self.upstream.receive(piece)
+            self._pump()
+
+    def _pump(self) -> None:
+        """Let both legs say what they have to say, as the shell does."""
+        while True:
+            self._note()
+            event = self.client.next()
+            self.to_client += self.client.take_output()
+            if event is not None:
+                self.due.append(event)
+                self._note()
+                continue
+            said = None if self.upstream is None else self.upstream.next()
+            if self.upstream is not None:
+                self.to_upstream += self.upstream.take_output()
+            match said:
+                case None:
+                    return
+                case Ready(capabilities, rest):
+                    self.to_upstream += self.client.granted(capabilities)
+                    self.to_client += self.client.take_output() + rest
+                case _:
+                    self.due.append(said)
+
+    def _note(self) -> None:
+        self.states.add(self.client.state)
+        if self.upstream is not None:
+            self.states.add(self.upstream.state)
+
+    def _take(self, kind: type, step: Step) -> object:
+        assert self.due, f"line {step.line}: {kind.__name__} is not due"
+        event = self.due.pop(0)
+        assert isinstance(event, kind), f"line {step.line}: {event} instead of {kind.__name__}"
+        return event
+
+    def _expect(self, stream: bytearray, step: Step) -> None:
+        got = bytes(stream[: len(step.octets)])
+        assert got == step.octets, f"line {step.line}: expected {step.octets!r}, got {bytes(stream)!r}"
+        del stream[: len(step.octets)]
+
+    def _silent(self, step: Step | None) -> None:
+        where = "at the end" if step is None else f"before line {step.line}"
+        assert not self.to_client, f"{where}: unexpected to the client: {bytes(self.to_client)!r}"
+        assert not self.to_upstream, f"{where}: unexpected to the upstream: {bytes(self.to_upstream)!r}"
+        assert not self.due, f"{where}: not expected: {self.due}"
+
+
+def play(steps: list[Step], split: Split = whole, house: House = HOUSE) -> set[ClientState | UpstreamState]:
+    """Play a dialog in one splitting; an AssertionError names the line that went wrong."""
+    settings = set()
+    if steps and steps[0].kind == "--":
+        settings = set(steps[0].words.split())
+        if settings <= {"secure", "starttls"}:
+            steps = steps[1:]
+    run = Play(ClientLeg(house, secure="secure" in settings), split, starttls="starttls" in settings)
+    run._pump()
+    return run.run(steps)
+
+
+def _refusal(reason: str, more: list[str]) -> Refusal:
+    given = dict(pair.split("=", 1) for pair in more)
+    scopes = frozenset(Scope(scope) for scope in given.get("scopes", "").split(",") if scope)
+    return Refusal(reason=Reason[reason], label=given.get("label"), scopes=scopes)
