@@ -10,13 +10,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
-from sqlalchemy import delete, func, insert, select
+from sqlalchemy import Row, delete, func, insert, select
 from sqlalchemy.dialects.sqlite import insert as upsert
 
 from auth.store.engine import Database, Tx
-from auth.store.errors import StoreUnavailable
+from auth.store.errors import StoreUnavailable, understood
 from auth.store.migrate import History
 from auth.store.rows import LastUse, SignInRecord
 from auth.store.schema import last_use, report, sign_in
@@ -104,15 +104,7 @@ def last_used(tx: Tx, app_password_ids: Iterable[str]) -> dict[str, list[LastUse
             .order_by(last_use.c.at.desc(), last_use.c.service, last_use.c.client_name)
         )
         for row in rows:
-            found.setdefault(row.app_password_id, []).append(
-                LastUse(
-                    app_password_id=row.app_password_id,
-                    service=Service(row.service),
-                    client_name=row.client_name,
-                    at=row.at,
-                    peer=row.peer,
-                )
-            )
+            found.setdefault(row.app_password_id, []).append(_last_use(row))
     return found
 
 
@@ -124,18 +116,7 @@ def sign_ins(tx: Tx, account_id: str, most: int) -> list[SignInRecord]:
         .order_by(sign_in.c.at.desc(), sign_in.c.id.desc())
         .limit(most)
     )
-    return [
-        SignInRecord(
-            at=row.at,
-            account_id=row.account_id,
-            app_password_id=row.app_password_id,
-            service=Service(row.service),
-            peer=row.peer,
-            outcome=row.outcome,
-            client_name=row.client_name,
-        )
-        for row in rows
-    ]
+    return [_sign_in(row) for row in rows]
 
 
 def write_report(tx: Tx, worker: str, seq: int, cut: int, at: int) -> None:
@@ -153,6 +134,30 @@ def reports(tx: Tx, seq: int) -> dict[str, int]:
     """Give the sessions cut for change `seq`, by worker."""
     rows = tx.execute(select(report.c.worker, report.c.cut).where(report.c.seq == seq))
     return {row.worker: row.cut for row in rows}
+
+
+def _last_use(row: Row[Any]) -> LastUse:
+    with understood("a last use"):
+        return LastUse(
+            app_password_id=row.app_password_id,
+            service=Service(row.service),
+            client_name=row.client_name,
+            at=row.at,
+            peer=row.peer,
+        )
+
+
+def _sign_in(row: Row[Any]) -> SignInRecord:
+    with understood("a sign-in"):
+        return SignInRecord(
+            at=row.at,
+            account_id=row.account_id,
+            app_password_id=row.app_password_id,
+            service=Service(row.service),
+            peer=row.peer,
+            outcome=row.outcome,
+            client_name=row.client_name,
+        )
 
 
 def _history(record: SignInRecord) -> dict[str, object]:

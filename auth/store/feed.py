@@ -16,7 +16,7 @@ from typing import Final
 from sqlalchemy import insert, select, update
 
 from auth.store.engine import Tx, cause_of
-from auth.store.errors import StoreUnavailable
+from auth.store.errors import StoreUnavailable, understood
 from auth.store.rows import Change, ChangeKind
 from auth.store.schema import change, feed
 
@@ -45,9 +45,10 @@ class FeedCheck:
         except (sqlite3.Error, OSError) as error:
             cause = cause_of(error)
         else:
-            if same_file and len(rows) == 1:
-                return int(rows[0][0])
-            cause = "no feed" if same_file else "the file was replaced"
+            match rows:
+                case [(int(seq),)] if same_file:
+                    return seq
+            cause = "no number" if same_file else "the file was replaced"
         raise StoreUnavailable(f"change feed: {cause}")
 
     def close(self) -> None:
@@ -73,12 +74,13 @@ def advance(tx: Tx, kind: ChangeKind, account_id: str, app_password_ids: tuple[s
 def changes_since(tx: Tx, seq: int) -> list[Change]:
     """Give the changes after number `seq`, in their order."""
     rows = tx.execute(select(change).where(change.c.seq > seq).order_by(change.c.seq))
-    return [
-        Change(
-            seq=row.seq,
-            kind=ChangeKind(row.kind),
-            account_id=row.account_id,
-            app_password_ids=tuple(row.app_password_ids.split()),
-        )
-        for row in rows
-    ]
+    with understood("a change"):
+        return [
+            Change(
+                seq=row.seq,
+                kind=ChangeKind(row.kind),
+                account_id=row.account_id,
+                app_password_ids=tuple(row.app_password_ids.split()),
+            )
+            for row in rows
+        ]

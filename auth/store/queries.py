@@ -16,7 +16,7 @@ from sqlalchemy import Row, Select, or_, select
 
 from auth.seal import Sealed
 from auth.store.engine import Tx
-from auth.store.errors import StoreUnavailable
+from auth.store.errors import understood
 from auth.store.rows import (
     AccountRow,
     AppPasswordRow,
@@ -169,7 +169,7 @@ def _account(row: Row[Any], aliases: tuple[str, ...]) -> AccountRow:
 
 
 def _app_password(row: Row[Any]) -> AppPasswordRow:
-    try:
+    with understood("an app password"):
         return AppPasswordRow(
             id=row.id,
             account_id=row.account_id,
@@ -187,21 +187,19 @@ def _app_password(row: Row[Any]) -> AppPasswordRow:
             revoked_why=None if row.revoked_why is None else RevokedWhy(row.revoked_why),
             version=row.version,
         )
-    except (ValueError, TypeError, AttributeError):
-        pass
-    raise StoreUnavailable("an app password's row cannot be understood")
 
 
 def _audit_entry(row: Row[Any]) -> AuditEntry:
-    return AuditEntry(
-        at=row.at,
-        actor_kind=row.actor_kind,
-        actor_name=row.actor_name,
-        where=row.actor_where,
-        deed=ChangeKind(row.deed),
-        account_id=row.account_id,
-        email=row.email,
-        app_password_id=row.app_password_id,
-        label=row.label,
-        detail=row.detail,
-    )
+    with understood("a line of the audit trail"):
+        return AuditEntry(
+            at=row.at,
+            actor_kind=row.actor_kind,
+            actor_name=row.actor_name,
+            where=row.actor_where,
+            deed=ChangeKind(row.deed),
+            account_id=row.account_id,
+            email=row.email,
+            app_password_id=row.app_password_id,
+            label=row.label,
+            detail=row.detail,
+        )

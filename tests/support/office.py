@@ -1,0 +1,136 @@
+"""A store in a folder, with accounts on top: cheap hashes, a clock that stands still, and codes for it."""
+
+import sqlite3
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, closing, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pyotp
+
+from auth import apppassword
+from auth.accounts import Accounts, Actor, Enrolment, Minted, MintRequest, Proof
+from auth.hashing import Cost, Hasher
+from auth.seal import KeyRing
+from auth.secret import Secret
+from auth.store.store import Store
+from scopes.model import Scope
+
+ALICE = "alice@example.org"
+BOB = "bob@example.org"
+PRIMARY = Secret("correct horse battery")
+OPERATOR = Actor(kind="operator", name="root", where="command line")
+OWNER = Actor(kind="owner", name=ALICE, where="192.0.2.7")
+CHEAP = Cost(memory_kib=8, passes=1)
+NOON = 1_800_000_000.0
+
+
+@dataclass
+class Clock:
+    """Seconds since 1970-01-01 UTC; moves only when told."""
+
+    now: float = NOON
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@dataclass
+class Office:
+    """Accounts over a store, and what its people hold."""
+
+    folder: Path
+    store: Store
+    hasher: Hasher
+    keys: KeyRing
+    accounts: Accounts
+    clock: Clock
+    seeds: dict[str, Secret] = field(default_factory=dict)
+
+    async def person(self, email: str = ALICE, **more: Any) -> str:
+        """Add a person without a second factor; give the account's id."""
+        return (await self.accounts.add(email, primary=PRIMARY, actor=OPERATOR, **more)).id
+
+    async def enrolled(self, email: str = ALICE, **more: Any) -> tuple[Secret, ...]:
+        """Add a person with a second factor; give the recovery codes. The next code is good at once."""
+        await self.person(email, **more)
+        return await self.enrol(email)
+
+    async def enrol(self, email: str = ALICE, proof: Any = None) -> tuple[Secret, ...]:
+        """Enrol an authenticator, then let its first step pass."""
+        enrolment = await self.accounts.begin_enrolment(email)
+        codes = await self.accounts.confirm_enrolment(
+            email, enrolment, self.first_code(enrolment), OPERATOR, proof
+        )
+        self.seeds[email] = enrolment.seed
+        self.clock.now += 60
+        return codes
+
+    def first_code(self, enrolment: Enrolment) -> Secret:
+        return Secret(pyotp.TOTP(enrolment.seed.reveal()).at(int(self.clock.now)))
+
+    def code(self, email: str = ALICE) -> Secret:
+        """What the authenticator shows now."""
+        return Secret(pyotp.TOTP(self.seeds[email].reveal()).at(int(self.clock.now)))
+
+    def proof(self, email: str = ALICE) -> Proof:
+        return Proof(primary=PRIMARY, code=self.code(email))
+
+    async def mint(self, label: str = "phone", email: str = ALICE, **more: Any) -> Minted:
+        """Mint as the operator."""
+        return await self.accounts.mint(email, wish(label, **more), OPERATOR)
+
+
+def wish(label: str = "phone", **more: Any) -> MintRequest:
+    return MintRequest(label=label, **({"scopes": {Scope.MAIL}} | more))
+
+
+def urls(folder: Path) -> tuple[str, str]:
+    return f"sqlite:///{folder / 'gate.db'}", f"sqlite:///{folder / 'activity.db'}"
+
+
+@asynccontextmanager
+async def opened(folder: Path, *, busy_s: float = 5.0) -> AsyncIterator[Store]:
+    """An open store in `folder`."""
+    store = await Store.open(*urls(folder), busy_s=busy_s)
+    try:
+        yield store
+    finally:
+        await store.close()
+
+
+@asynccontextmanager
+async def office(
+    folder: Path,
+    *,
+    limit: int = 25,
+    generate: Any = apppassword.generate,
+    keys: KeyRing | None = None,
+    busy_s: float = 5.0,
+) -> AsyncIterator[Office]:
+    """Accounts at work; several offices may share a folder, as processes do."""
+    keys = keys or KeyRing({"k1": bytes(range(32))}, "k1")
+    hasher, clock = Hasher(app=CHEAP, primary=CHEAP), Clock()
+    try:
+        async with opened(folder, busy_s=busy_s) as store:
+            accounts = Accounts(store, hasher, keys, limit=limit, issuer="test", now=clock, generate=generate)
+            yield Office(folder, store, hasher, keys, accounts, clock)
+    finally:
+        hasher.close()
+
+
+def raw(folder: Path, name: str = "gate.db") -> "closing[sqlite3.Connection]":
+    """The file itself, behind the store's back; statements commit at once."""
+    return closing(sqlite3.connect(folder / name, timeout=5, isolation_level=None))
+
+
+@contextmanager
+def locked(folder: Path, name: str = "gate.db") -> Iterator[None]:
+    """Hold the store's write lock, as another process would."""
+    with raw(folder, name) as connection:
+        connection.execute("BEGIN EXCLUSIVE")
+        try:
+            yield
+        finally:
+            connection.execute("ROLLBACK")

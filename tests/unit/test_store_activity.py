@@ -1,0 +1,153 @@
+"""What happened: kept within bounds, and of no consequence when it is lost."""
+
+import pytest
+
+from auth.store import activity
+from auth.store.errors import StoreUnavailable
+from auth.store.rows import LastUse, SignInRecord
+from scopes.model import Service
+from support.office import ALICE, office, opened, raw
+
+NOW = 1_800_000_000
+
+
+def record(at: int = NOW, **more) -> SignInRecord:
+    usual = {
+        "account_id": "ac_1",
+        "app_password_id": "ap_1",
+        "service": Service.IMAP,
+        "peer": "192.0.2.7",
+        "outcome": activity.GRANTED,
+        "client_name": "Thunderbird",
+    }
+    return SignInRecord(at=at, **(usual | more))
+
+
+async def test_a_last_use_is_kept_by_service_and_client(tmp_path):
+    async with opened(tmp_path) as store:
+        await store.record_sign_ins(
+            [
+                record(NOW),
+                record(NOW + 5, peer="2001:db8::1"),
+                record(NOW + 2),
+                record(NOW + 1, service=Service.DAV, client_name="DAVx5"),
+                record(NOW + 9, outcome="revoked"),
+                record(NOW + 9, app_password_id="ap_2"),
+            ]
+        )
+        used = await store.last_used(["ap_1", "ap_3"])
+        thunderbird = LastUse(
+            app_password_id="ap_1",
+            service=Service.IMAP,
+            client_name="Thunderbird",
+            at=NOW + 5,
+            peer="2001:db8::1",
+        )
+        assert list(used) == ["ap_1"]
+        assert used["ap_1"][0] == thunderbird
+        assert [(use.service, use.at) for use in used["ap_1"]] == [
+            (Service.IMAP, NOW + 5),
+            (Service.DAV, NOW + 1),
+        ]
+
+
+async def test_ten_last_uses_are_kept(tmp_path):
+    async with opened(tmp_path) as store:
+        for number in range(15):
+            await store.record_sign_ins([record(NOW + number, client_name=f"app {number}")])
+        names = [use.client_name for use in (await store.last_used(["ap_1"]))["ap_1"]]
+        assert names == [f"app {number}" for number in range(14, 4, -1)]
+
+
+async def test_last_uses_of_very_many_app_passwords(tmp_path):
+    async with opened(tmp_path) as store:
+        ids = [f"ap_{number}" for number in range(1200)]
+        await store.record_sign_ins([record(app_password_id=each) for each in ids])
+        assert sorted(await store.last_used(iter(ids))) == sorted(ids)
+
+
+async def test_the_history_is_read_newest_first(tmp_path):
+    async with opened(tmp_path) as store:
+        records = [record(NOW + number, outcome="bad credentials") for number in range(5)]
+        strangers = [record(account_id=None, app_password_id=None, outcome="bad credentials")]
+        await store.record_sign_ins(records + strangers)
+        assert await store.sign_ins("ac_1") == records[::-1]
+        assert await store.sign_ins("ac_1", 2) == records[:-3:-1]
+        assert await store.sign_ins("ac_2") == []
+
+
+async def test_a_client_name_is_kept_short_and_printable(tmp_path):
+    async with opened(tmp_path) as store:
+        await store.record_sign_ins([record(client_name="Evil\x1b[2J\r\n\udcff Mail " + "x" * 500)])
+        (kept,) = await store.sign_ins("ac_1")
+        assert kept.client_name.startswith("Evil [2J Mail xxx")
+        assert len(kept.client_name) <= activity.CLIENT_NAME_CHARS
+
+
+async def test_history_has_an_end_in_time(tmp_path):
+    async with opened(tmp_path) as store:
+        await store.record_sign_ins([record(NOW), record(NOW + 10)])
+        await store.record_sign_ins([record(NOW + activity.HISTORY_S + 1)])
+        assert [each.at for each in await store.sign_ins("ac_1")] == [
+            NOW + activity.HISTORY_S + 1,
+            NOW + 10,
+        ]
+
+
+async def test_history_has_an_end_in_number(tmp_path):
+    async with opened(tmp_path) as store:
+        await store.record_sign_ins([record()])
+        with raw(tmp_path, "activity.db") as connection:
+            connection.execute("UPDATE sign_in SET id = id + 7")
+            connection.execute(
+                f"INSERT INTO sign_in SELECT id + {activity.HISTORY_ROWS}, at, account_id, app_password_id, "
+                "service, peer, outcome, client_name FROM sign_in"
+            )
+        await store.record_sign_ins([record()])
+        assert len(await store.sign_ins("ac_1")) == 2
+
+
+async def test_workers_report_and_old_reports_go(tmp_path):
+    async with opened(tmp_path) as store:
+        await store.report("w_1", 5, 2)
+        await store.report("w_2", 5, 0)
+        await store.report("w_1", 5, 3)
+        await store.report("w_1", 6, 1)
+        assert await store.reports(5) == {"w_1": 3, "w_2": 0}
+        store._now = lambda: NOW * 2.0
+        await store.report("w_1", 7, 1)
+        assert await store.reports(5) == {}
+
+
+async def test_a_broken_activity_file_disturbs_no_sign_in(tmp_path):
+    (tmp_path / "activity.db").write_bytes(b"rubbish" * 1000)
+    async with office(tmp_path, busy_s=0.05) as here:
+        await here.enrolled()
+        minted = await here.mint()
+        assert await here.store.locate(ALICE, minted.selector) is not None
+        assert await here.store.standing(minted.id) is not None
+        assert await here.store.feed_number() > 0
+        for call in (
+            here.store.record_sign_ins([record()]),
+            here.store.last_used([minted.id]),
+            here.store.report("w", 1, 1),
+            here.store.reports(1),
+            here.store.sign_ins("ac_1"),
+        ):
+            with pytest.raises(StoreUnavailable, match="activity store cannot be opened"):
+                await call
+        (tmp_path / "activity.db").unlink()
+        await here.store.record_sign_ins([record()])
+        assert "ap_1" in await here.store.last_used(["ap_1"])
+
+
+async def test_a_word_that_is_not_understood_is_an_outage(tmp_path):
+    async with opened(tmp_path) as store:
+        await store.record_sign_ins([record()])
+        with raw(tmp_path, "activity.db") as connection:
+            connection.execute("UPDATE sign_in SET service = 'gopher'")
+            connection.execute("UPDATE last_use SET service = 'gopher'")
+        with pytest.raises(StoreUnavailable):
+            await store.sign_ins("ac_1")
+        with pytest.raises(StoreUnavailable):
+            await store.last_used(["ap_1"])
