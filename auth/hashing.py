@@ -49,11 +49,11 @@ PRIMARY_COST: Final = Cost(memory_kib=64 * 1024, passes=3)
 """RFC 9106 §4, second recommended option, with one lane: about 0.3 s."""
 
 
-class Busy(Exception):
+class Busy(Exception):  # noqa: N818 - it names a state
     """The queue is full, the deadline has passed or memory is short: try again later."""
 
 
-class CorruptHash(Exception):
+class CorruptHash(Exception):  # noqa: N818 - it names a state
     """What is stored is no argon2 hash. The stored text is not repeated."""
 
 

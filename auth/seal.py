@@ -52,7 +52,7 @@ class Binding:
     purpose: str
 
 
-class UnknownKey(Exception):
+class UnknownKey(Exception):  # noqa: N818 - it names what was asked for
     """The key ring holds no key of this id: a matter of configuration, never of a wrong password."""
 
     def __init__(self, key_id: str) -> None:

@@ -1,0 +1,314 @@
+"""The one door: who signs in by this name and this app password, and may they do what they ask for?
+
+Invariants. The change feed is asked before anything remembered is used, and one failed question is a
+temporary refusal. An attempt is entered under its app password before the row that authorises it is read; the
+row is read again after the hash if anything has changed, and `confirm` asks once more right before the client
+is told yes. Unknown account, unknown selector, wrong verifier and disabled account get one answer after one
+time; only who holds the whole secret hears more. An outage is never a wrong password, and nothing but a Grant
+that was earned lets anyone in: every other way out, a bug of ours too, is a Refusal.
+
+No protocol, no wire reply, no config, no log: a refusal's `cause` is for the caller's log, without secrets.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import math
+import secrets
+import time
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from dataclasses import dataclass
+from pathlib import PurePath
+from types import MappingProxyType
+from typing import Any, Final, Protocol, TypeVar
+
+from auth.apppassword import parse, verifier_message
+from auth.hashing import Busy, CorruptHash, Hasher
+from auth.memo import Claim, Memo, Reading, Shared
+from auth.names import canonical
+from auth.refusal import Reason, Refusal
+from auth.seal import KeyRing, UnknownKey, framed
+from auth.secret import Secret
+from auth.store.errors import StoreUnavailable
+from auth.store.rows import AppPasswordRow, Located, Standing
+from auth.throttle import AddressThrottle
+from scopes.decide import Decision, permits
+from scopes.model import Grant, IPAddress, Service
+
+T = TypeVar("T")
+
+MEMO_SIZE: Final = 10_000
+"""Remembered sign-ins, about 2 KB each: every app of a few thousand people."""
+ANSWER_FLOOR_S: Final = 0.25
+"""No negative answer sooner; a later one comes at a multiple, so that the work behind it does not show."""
+ANSWER_JITTER_S: Final = 0.1
+"""At most this much is added at random."""
+ROUNDS: Final = 3
+"""Times the rows are read anew when they change under a sign-in; a second change in a row is rare."""
+
+_OUTAGES: Final = frozenset({Reason.UNAVAILABLE, Reason.BUG})
+_REASONS: Final[Mapping[Decision, Reason]] = MappingProxyType(
+    {
+        Decision.EXPIRED: Reason.EXPIRED,
+        Decision.WRONG_SCOPE: Reason.WRONG_SCOPE,
+        Decision.ADDRESS_NOT_ALLOWED: Reason.ADDRESS_NOT_ALLOWED,
+    }
+)
+
+
+class Attempt(Protocol):
+    """One sign-in in progress, known to the session registry."""
+
+    def enter(self, app_password_id: str) -> None:
+        """Be cut from now on when this app password is; a later call moves the attempt."""
+
+    @property
+    def cut(self) -> bool:
+        """Whether it was cut."""
+
+
+class StandingStore(Protocol):
+    """What the gate asks of the store. Everything raises StoreUnavailable when there is no answer."""
+
+    async def locate(self, name: str, selector: str) -> Located | None:
+        """Find the app password that a canonical name and a selector mean, tombstones included."""
+
+    async def standing(self, app_password_id: str) -> Standing | None:
+        """Read all that authorises this app password, in one statement."""
+
+    async def feed_number(self) -> int:
+        """Give the number of the last committed change."""
+
+    async def replace_verifier(self, app_password_id: str, old_hash: str, new_hash: str, key_id: str) -> None:
+        """Store another hash of the same secret, if `old_hash` still stands."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SignIn:
+    """What a client wants."""
+
+    name: str
+    """As the client wrote it."""
+    secret: Secret
+    service: Service
+    peer: IPAddress | None
+    """None where the client has no address (a Unix socket)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Clock:
+    """Time and chance, so that tests need neither."""
+
+    wall: Callable[[], float] = time.time
+    """Seconds since 1970-01-01 UTC; only for expiry."""
+    monotonic: Callable[[], float] = time.monotonic
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
+    jitter: Callable[[], float] = secrets.SystemRandom().random
+    """From 0 to 1, evenly."""
+
+
+class Gate:
+    """Decides about every sign-in of every protocol; one for each process."""
+
+    def __init__(
+        self,
+        store: StandingStore,
+        hasher: Hasher,
+        keys: KeyRing,
+        throttle: AddressThrottle,
+        *,
+        clock: Clock | None = None,
+        memo_size: int = MEMO_SIZE,
+    ) -> None:
+        self._store = store
+        self._hasher = hasher
+        self._keys = keys
+        self._throttle = throttle
+        self._clock = clock or Clock()
+        self._memo = Memo(memo_size)
+        self._checks: Shared[bool] = Shared()
+
+    async def admit(self, sign_in: SignIn, attempt: Attempt) -> Grant | Refusal:
+        """Decide about a sign-in. Raises nothing but CancelledError."""
+        return await _earned(self._answer(sign_in, attempt))
+
+    async def confirm(self, grant: Grant, sign_in: SignIn, attempt: Attempt) -> Refusal | None:
+        """Decide once more, right before the client is told yes. Raises nothing but CancelledError."""
+        return await _earned(self._reconsider(grant, sign_in, attempt))
+
+    async def _answer(self, sign_in: SignIn, attempt: Attempt) -> Grant | Refusal:
+        """Decide, and let a refusal that says something about the secret take its time."""
+        began = self._clock.monotonic()
+        outcome = await self._decide(sign_in, attempt)
+        if isinstance(outcome, Refusal) and outcome.reason not in _OUTAGES:
+            spent = self._clock.monotonic() - began
+            floor = ANSWER_FLOOR_S * max(1, math.ceil(spent / ANSWER_FLOOR_S))
+            await self._clock.sleep(floor - spent + ANSWER_JITTER_S * self._clock.jitter())
+        return outcome
+
+    async def _decide(self, sign_in: SignIn, attempt: Attempt) -> Grant | Refusal:
+        password = parse(sign_in.secret)
+        if password is None:
+            return _without_app_password()
+        name = canonical(sign_in.name)
+        claim = None if name is None else Claim(name=name, password=password)
+        if claim is None or self._memo.recall(claim) is None:
+            await self._hold_back(sign_in.peer)
+        reading = None if claim is None else await self._proven(claim, attempt)
+        if reading is not None:
+            return self._judge(reading, sign_in, attempt)
+        if claim is None:
+            await self._hasher.dummy_app()
+        return self._wrong(self._memo.digest("failure", name or "", password), sign_in.peer)
+
+    async def _reconsider(self, grant: Grant, sign_in: SignIn, attempt: Attempt) -> Refusal | None:
+        password, name = parse(sign_in.secret), canonical(sign_in.name)
+        if password is None or name is None:
+            return Refusal(reason=Reason.BUG, cause="asked to confirm what was never admitted")
+        reading = await self._proven(Claim(name=name, password=password), attempt)
+        if reading is None:
+            return Refusal(reason=Reason.BAD_CREDENTIALS, cause="gone while signing in")
+        outcome = self._judge(reading, sign_in, attempt)
+        if isinstance(outcome, Refusal):
+            return outcome
+        if outcome != grant:
+            return Refusal(reason=Reason.UNAVAILABLE, cause="the account changed while signing in")
+        return None
+
+    async def _proven(self, claim: Claim, attempt: Attempt) -> Reading | None:
+        """Give the rows of a claim whose whole secret matches, as they stand now; None when it is wrong."""
+        remembered = self._memo.recall(claim)
+        if remembered is None:
+            return await self._prove(claim, attempt)
+        attempt.enter(remembered.located.app_password_id)
+        if await self._store.feed_number() == remembered.number:
+            return remembered
+        return await self._prove(claim, attempt)
+
+    async def _prove(self, claim: Claim, attempt: Attempt) -> Reading | None:
+        """Read the rows and check the secret; a change during the hash makes the rows be read again."""
+        for _ in range(ROUNDS):
+            reading = await self._read(claim, attempt)
+            if reading is None:
+                await self._hasher.dummy_app()
+                return None
+            if not self._memo.proves(claim, reading):
+                if not await self._matches(claim, reading.standing.app_password):
+                    return None
+                self._memo.proved(claim, reading)
+                if await self._store.feed_number() != reading.number:
+                    continue
+            self._memo.remember(claim, reading)
+            return reading
+        raise StoreUnavailable("the rows of a sign-in change faster than it can read them")
+
+    async def _read(self, claim: Claim, attempt: Attempt) -> Reading | None:
+        """Read the rows of a claim. The number comes first: it vouches for nothing read before it."""
+        number = await self._store.feed_number()
+        located = await self._store.locate(claim.name, claim.password.selector)
+        if located is None:
+            return None
+        attempt.enter(located.app_password_id)
+        standing = await self._store.standing(located.app_password_id)
+        return None if standing is None else Reading(number=number, located=located, standing=standing)
+
+    async def _matches(self, claim: Claim, row: AppPasswordRow) -> bool:
+        """Ask argon2, once for all who ask the same at the same time."""
+        message = verifier_message(row.account_id, row.selector, claim.password.verifier)
+        same = framed(self._memo.digest("check", row.account_id, claim.password), row.verifier_hash)
+        return await self._checks.run(same, lambda: self._check(row, message))
+
+    async def _check(self, row: AppPasswordRow, message: bytes) -> bool:
+        digest = self._keys.pepper(row.key_id, message)
+        if not await self._hasher.verify_app(row.verifier_hash, digest):
+            return False
+        outdated = row.key_id != self._keys.current_id or self._hasher.app_needs_rehash(row.verifier_hash)
+        if outdated and row.revoked_at is None:
+            with contextlib.suppress(StoreUnavailable, Busy):  # the next sign-in tries again
+                await self._upgrade(row, message)
+        return True
+
+    async def _upgrade(self, row: AppPasswordRow, message: bytes) -> None:
+        """Bring the hash to today's cost and key."""
+        key_id = self._keys.current_id
+        new_hash = await self._hasher.hash_app(self._keys.pepper(key_id, message))
+        await self._store.replace_verifier(row.id, row.verifier_hash, new_hash, key_id)
+
+    def _judge(self, reading: Reading, sign_in: SignIn, attempt: Attempt) -> Grant | Refusal:
+        """Decide about a sign-in whose whole secret matched."""
+        row, grant = reading.standing.app_password, _grant(reading.standing)
+        if reading.standing.disabled:
+            return Refusal(reason=Reason.BAD_CREDENTIALS, account_id=row.account_id, cause="disabled")
+        if row.revoked_at is not None:
+            return _told(Reason.REVOKED, grant, cause=row.revoked_why or "")
+        decision = permits(grant, sign_in.service, sign_in.peer, self._clock.wall())
+        if decision is not Decision.PERMITTED:
+            return _told(_REASONS[decision], grant)
+        if attempt.cut:
+            return _told(Reason.UNAVAILABLE, grant, cause="cut while signing in")
+        return grant
+
+    def _wrong(self, digest: bytes, peer: IPAddress | None) -> Refusal:
+        """Count a wrong secret and name the one answer all wrong secrets of this address get."""
+        now = self._clock.monotonic()
+        over_limit = self._throttle.over_limit(peer, now)
+        self._throttle.failure(peer, digest, now)
+        return Refusal(reason=Reason.TOO_MUCH_WORK if over_limit else Reason.BAD_CREDENTIALS)
+
+    async def _hold_back(self, peer: IPAddress | None) -> None:
+        """Ration the work of an address that has failed often: 2 s at most, none for secrets known good."""
+        seconds = self._throttle.delay(peer, self._clock.monotonic())
+        if seconds > 0:
+            await self._clock.sleep(seconds)
+
+
+def _without_app_password() -> Refusal:
+    """Decide about a secret that is no app password: the same for every name, without asking anything."""
+    return Refusal(reason=Reason.NOT_APP_PASSWORD)
+
+
+def _grant(standing: Standing) -> Grant:
+    row = standing.app_password
+    return Grant(
+        account_id=row.account_id,
+        email=standing.email,
+        app_password_id=row.id,
+        label=row.label,
+        scopes=row.scopes,
+        limits=row.limits,
+        expires_at=row.expires_at,
+    )
+
+
+def _told(reason: Reason, grant: Grant, cause: str = "") -> Refusal:
+    """A refusal that says more, for the holder of the whole secret."""
+    return Refusal(
+        reason=reason,
+        account_id=grant.account_id,
+        app_password_id=grant.app_password_id,
+        label=grant.label,
+        scopes=grant.scopes,
+        cause=cause,
+    )
+
+
+async def _earned(decision: Coroutine[Any, Any, T]) -> T | Refusal:
+    """Give what `decision` earns; whatever it raises is a temporary refusal without the exception's text."""
+    try:
+        return await decision
+    except (StoreUnavailable, Busy, UnknownKey) as outage:  # their texts are ours and hold no secret
+        return Refusal(reason=Reason.UNAVAILABLE, cause=f"{type(outage).__name__}: {outage}")
+    except CorruptHash:
+        return Refusal(reason=Reason.UNAVAILABLE, cause="a stored hash is damaged")
+    except Exception as bug:  # noqa: BLE001 - the last wall: nobody gets in, nothing gets out
+        return Refusal(reason=Reason.BUG, cause=_whereabouts(bug))
+
+
+def _whereabouts(bug: Exception) -> str:
+    """Name an exception's type and place. Its message may hold anything and is not repeated."""
+    at = bug.__traceback__
+    while at is not None and at.tb_next is not None:
+        at = at.tb_next
+    place = "" if at is None else f" at {PurePath(at.tb_frame.f_code.co_filename).name}:{at.tb_lineno}"
+    return f"{type(bug).__name__}{place}"
