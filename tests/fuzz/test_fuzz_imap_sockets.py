@@ -1,0 +1,47 @@
+"""Random octets to the whole front-end, cut off at a random place: nothing is left, nothing hangs."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+
+import pytest
+
+from proxy.upstreams.place import UpstreamFailure
+from support.imap_stage import LOGIN, Stage, closed
+from support.sockets import Tls, on_both_loops
+
+WORDS = [
+    *b"a b NOOP LOGIN AUTHENTICATE PLAIN STARTTLS ID LOGOUT CAPABILITY NIL = *".split(),
+    *(b" ", b" ", b"\r\n", b"\r\n", b"\n", b'"', b"(", b")", b"{3}", b"{3+}", b"{4097+}", b"\x00", b"\xe4"),
+    LOGIN,
+    b"i NOOP\r\n",
+    b"x" * 3000,
+]
+
+
+@pytest.fixture(scope="module")
+def tls(tmp_path_factory) -> Tls:
+    return Tls(tmp_path_factory.mktemp("tls"))
+
+
+@pytest.mark.parametrize("implicit", [True, False])
+@pytest.mark.parametrize("seed", [*range(8), random.SystemRandom().getrandbits(32)])
+@on_both_loops
+async def test_no_octets_leave_anything_behind(tls, seed, implicit):
+    chance = random.Random(seed)
+    for _ in range(5):
+        stage = Stage(tls)
+        if chance.random() < 0.5:
+            stage.upstream.failure = UpstreamFailure("down")
+        async with stage.client(implicit_tls=implicit) as client:
+            sending = asyncio.create_task(
+                client.send(b"".join(chance.choices(WORDS, k=chance.randrange(60))))
+            )
+            reading = asyncio.create_task(closed(client.connection))
+            await asyncio.wait({sending, reading}, timeout=chance.choice((0.0, 0.01, 0.05)))
+            sending.cancel()
+            reading.cancel()
+            await asyncio.wait({sending, reading})
+            if not sending.cancelled():
+                sending.exception()
