@@ -2,8 +2,8 @@
 
 A table is total over `Reason`. What is temporary says so, because clients throw a password away that was
 called wrong (RFC 5530 §3). Nothing of an upstream's text, of an exception or of a version is ever in a reply;
-beyond fixed words only the label and the scopes of an app password appear, and those only to the holder of the
-whole secret (`auth.refusal`).
+beyond fixed words only the label and the scopes of an app password appear, and those only to the holder of
+the whole secret (`auth.refusal`).
 """
 
 from __future__ import annotations

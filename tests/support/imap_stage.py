@@ -116,6 +116,11 @@ class Stage:
     record: Callable[[SignInRecord], None] | None = None
     released: list[Connection] = field(default_factory=list)
 
+    @property
+    def far(self) -> Connection | None:
+        """The played upstream's end, if there is one."""
+        return getattr(self.upstream, "far", None)
+
     def ports(self) -> Ports:
         if self.record is None:
             self.record = self.records.append
@@ -154,12 +159,12 @@ class Stage:
             yield client
         finally:
             client.connection.abort()
-            if self.upstream.far is not None:
-                await asyncio.wait_for(closed(self.upstream.far), 10)
+            if self.far is not None:
+                await asyncio.wait_for(closed(self.far), 10)
             await asyncio.wait({task}, timeout=10)
             assert task.done()
-            if self.upstream.far is not None:  # the sign-in may have been done just now
-                self.upstream.far.abort()
+            if self.far is not None:  # the sign-in may have been done just now
+                self.far.abort()
             assert self.registry.count == 0
 
 
