@@ -37,6 +37,7 @@ class Arguments:
         self._pieces = pieces
         self._index = 0
         self._at = 0
+        self._leave_text()
 
     @property
     def at_end(self) -> bool:
@@ -58,8 +59,7 @@ class Arguments:
         found = expression.match(piece, self._at)
         if found is not None:
             self._at = found.end()
-            if self._at == len(piece) and self._index + 1 < len(self._pieces):
-                self._index, self._at = self._index + 1, 0
+            self._leave_text()
         return found
 
     def need(self, expression: re.Pattern[bytes], wanted: str) -> re.Match[bytes]:
@@ -133,6 +133,13 @@ class Arguments:
             self.space()
             items.append(one())
         return tuple(items)
+
+    def _leave_text(self) -> None:
+        """Go over to the literal when the text before it is used up."""
+        text = self._pieces[self._index]
+        last = self._index + 1 == len(self._pieces)
+        if isinstance(text, bytes) and self._at == len(text) and not last:
+            self._index, self._at = self._index + 1, 0
 
     def _string_or(self, atom: re.Pattern[bytes], wanted: str) -> bytes:
         if isinstance(self._pieces[self._index], Literal):

@@ -186,7 +186,7 @@ class MailSession(IMAP4Server):
         """Ask for one line outside the grammar: an answer of SASL, or the DONE of IDLE."""
         self._awaiting = tag
         self._framer.expect_sasl()
-        self.sendContinuationRequest(prompt)
+        self.sendLine(b"+ " + prompt)
 
     def start_idling(self) -> None:
         """Tell news as they come, until the awaited line."""

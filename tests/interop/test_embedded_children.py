@@ -1,0 +1,196 @@
+"""The embedded child's life: it serves, comes back when it dies, and never outlives its parent."""
+
+import asyncio
+import logging
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from proxy.embedded.children import Child, ChildFailedError, EmbeddedMail, Time, socket_folder
+from proxy.embedded.mail import lock
+from support.embedded import ALICE, HELLO, raw
+from support.waiting import eventually
+
+PARENT = """
+import asyncio, sys
+from pathlib import Path
+from proxy.embedded.children import EmbeddedMail
+async def main():
+    mail = EmbeddedMail(Path(sys.argv[1]))
+    await mail.start()
+    print(mail.pid, mail.socket_path, flush=True)
+    await asyncio.Event().wait()
+asyncio.run(main())
+"""
+
+
+def alive(pid: int) -> bool:
+    """Whether a process runs; one that has ended and was not waited for does not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(") ", 1)[1][0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+async def test_it_leaves_nothing_behind(tmp_path):
+    mail = EmbeddedMail(tmp_path / "mail")
+    with pytest.raises(RuntimeError):
+        _ = mail.socket_path
+    await mail.start()
+    pid, path = mail.pid, mail.socket_path
+    assert path.parent.stat().st_mode & 0o777 == 0o700
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert len(os.fsencode(path)) < 104
+    with raw(mail) as client:
+        assert client.run(b"a", b"NOOP") == b"a OK done\r\n"
+        await mail.stop()
+        assert client.line() == b""
+    assert not alive(pid)
+    assert not path.parent.exists()
+    assert mail.pid is None
+    await mail.stop()
+
+
+async def test_it_can_be_started_again(tmp_path):
+    mail = EmbeddedMail(tmp_path)
+    for _ in range(2):
+        await mail.start()
+        with raw(mail):
+            pass
+        await mail.stop()
+
+
+async def test_the_secret_is_in_no_argument_and_no_environment(tmp_path):
+    mail = EmbeddedMail(tmp_path)
+    await mail.start()
+    try:
+        secret = mail.secret.reveal_bytes()
+        for name in ("cmdline", "environ"):
+            assert secret not in Path(f"/proc/{mail.pid}/{name}").read_bytes()
+    finally:
+        await mail.stop()
+
+
+async def test_a_dead_child_comes_back_at_the_same_place_after_growing_pauses(tmp_path, caplog):
+    caplog.set_level(logging.WARNING)
+    pauses, now = [], 0.0
+
+    async def sleep(seconds):
+        pauses.append(seconds)
+        await asyncio.sleep(0)
+
+    mail = EmbeddedMail(tmp_path, clock=Time(monotonic=lambda: now, sleep=sleep))
+    await mail.start()
+    try:
+        with raw(mail) as client:
+            appended = client.run(b"a", b"APPEND INBOX {%d+}\r\n" % len(HELLO) + HELLO)
+        path = mail.socket_path
+        for _ in range(3):
+            dead = mail.pid
+            os.kill(dead, signal.SIGKILL)
+            await eventually(lambda dead=dead: mail.pid not in (None, dead) and answers(mail))
+        assert mail.socket_path == path
+        assert pauses == [0.1, 0.2, 0.4]
+        now = 100.0  # it has lived long: forgiven
+        dead = mail.pid
+        os.kill(dead, signal.SIGKILL)
+        await eventually(lambda: mail.pid not in (None, dead) and answers(mail))
+        assert pauses[-1] == 0.1
+        with raw(mail) as client:
+            assert b"* 1 EXISTS" in client.run(b"b", b"SELECT INBOX")
+            assert b"[APPENDUID " + appended.split()[3] + b" 2]" in client.run(
+                b"c", b"APPEND INBOX {%d+}\r\n" % len(HELLO) + HELLO
+            )
+    finally:
+        await mail.stop()
+    assert "ended with status -9" in caplog.text
+
+
+def answers(mail: EmbeddedMail) -> bool:
+    try:
+        with raw(mail):
+            return True
+    except OSError:
+        return False
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
+async def test_a_killed_parent_takes_its_child_along(tmp_path, how):
+    parent = subprocess.Popen(  # noqa: ASYNC220 - it is killed before its own loop could be
+        [sys.executable, "-c", PARENT, str(tmp_path)], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+    )
+    try:
+        words = (await asyncio.to_thread(parent.stdout.readline)).decode().split()
+        pid, path = int(words[0]), Path(words[1])
+        assert alive(pid)
+        assert path.exists()
+        parent.send_signal(how)
+        parent.wait()
+        await eventually(lambda: not alive(pid))
+        assert not path.parent.exists()
+    finally:
+        parent.kill()
+        parent.wait()
+        parent.stdout.close()
+
+
+async def test_ctrl_c_is_the_parents_to_decide(tmp_path):
+    mail = EmbeddedMail(tmp_path)
+    await mail.start()
+    try:
+        os.kill(mail.pid, signal.SIGINT)
+        with raw(mail) as client:
+            assert client.run(b"a", b"NOOP") == b"a OK done\r\n"
+    finally:
+        await mail.stop()
+
+
+async def test_mail_in_use_is_an_error_that_says_so(tmp_path, monkeypatch):
+    with lock(tmp_path):
+        mail = EmbeddedMail(tmp_path)
+        with pytest.raises(ChildFailedError, match="another server has the mail"):
+            await mail.start()
+    assert mail.pid is None
+
+
+async def test_a_child_that_says_something_else_has_failed(tmp_path):
+    module = tmp_path / "talks.py"
+    module.write_text("print('hello')\n")
+    child = Child("json.tool", "--help", secret=EmbeddedMail(tmp_path).secret)
+    with pytest.raises(ChildFailedError, match=r"json\.tool did not start"):
+        await child.start()
+    assert child.pid is None
+
+
+def test_a_long_path_is_not_taken(tmp_path):
+    long = tmp_path / ("x" * 100)
+    long.mkdir()
+    made = socket_folder({"XDG_RUNTIME_DIR": str(long)})
+    try:
+        assert not made.is_relative_to(long)
+        assert made.stat().st_mode & 0o777 == 0o700
+    finally:
+        made.rmdir()
+
+
+@pytest.mark.parametrize("value", ["", "relative", "/nonexistent"])
+def test_a_runtime_folder_that_is_none_is_not_taken(value):
+    made = socket_folder({"XDG_RUNTIME_DIR": value})
+    made.rmdir()
+
+
+def test_a_child_whose_pipe_is_closed_at_once_ends(tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-m", "proxy.embedded.mail", str(tmp_path / "mail"), str(tmp_path / "s")],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
+        check=False,
+    )
+    assert done.returncode == 1
+    assert b"error: the parent has gone" in done.stderr
+    assert ALICE.encode() not in done.stderr

@@ -1,0 +1,15 @@
+"""Wait for what another process does."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+GIVE_UP_S = 30.0
+
+
+async def eventually(holds: Callable[[], object], *, within_s: float = GIVE_UP_S) -> None:
+    """Wait until a condition in the outside world holds; fails when it never does."""
+    async with asyncio.timeout(within_s):
+        while not await asyncio.to_thread(holds):  # noqa: ASYNC110 - nothing in this process tells
+            await asyncio.sleep(0.02)
