@@ -1,10 +1,12 @@
 """What every part of the tests shares."""
 
+import contextlib
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
 
+from support.imap import connect
 from support.running import running_demo
 
 settings.register_profile("wicketgate", deadline=None)
@@ -23,3 +25,18 @@ def demo(tmp_path_factory):
     folder = tmp_path_factory.mktemp("demo")
     with running_demo(folder / "data", folder / "ready.json") as running:
         yield running
+
+
+@pytest.fixture
+def dial():
+    """Connect with imaplib as often as a test likes; every connection is closed at its end."""
+    clients = []
+
+    def connected(facts, *, starttls: bool = False):
+        clients.append(connect(facts, starttls=starttls))
+        return clients[-1]
+
+    yield connected
+    for client in clients:
+        with contextlib.suppress(OSError):  # one that has logged out is closed already
+            client.shutdown()

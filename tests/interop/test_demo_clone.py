@@ -15,7 +15,7 @@ from pathlib import Path
 import pyotp
 import pytest
 
-from support.imap import connect, refusal, seconds_to_end, start_idle, subjects
+from support.imap import refusal, seconds_to_end, start_idle, subjects
 from support.mbsync import pull
 from support.programs import missing
 from support.running import running_demo, stop
@@ -51,8 +51,8 @@ def minted(demo, label: str) -> str:
 
 @pytest.mark.parametrize("label", ["Everything", "Mail only"])
 @pytest.mark.parametrize("starttls", [False, True])
-def test_passwords_that_open_mail_read_it_with_imaplib(fresh, label, starttls):
-    client = connect(fresh.facts, starttls=starttls)
+def test_passwords_that_open_mail_read_it_with_imaplib(fresh, dial, label, starttls):
+    client = dial(fresh.facts, starttls=starttls)
     client.login(ALICE, fresh.password(ALICE, label))
     assert len(subjects(client)) == SUBJECTS
     client.logout()
@@ -64,8 +64,8 @@ def test_passwords_that_open_mail_read_it_with_mbsync(fresh, label, tmp_path):
 
 
 @pytest.mark.parametrize(("label", "opens"), [("Contacts only", "contacts"), ("Events only", "events")])
-def test_other_scopes_are_refused_and_told_what_they_open(fresh, label, opens):
-    client = connect(fresh.facts)
+def test_other_scopes_are_refused_and_told_what_they_open(fresh, dial, label, opens):
+    client = dial(fresh.facts)
     words = refusal(client, ALICE, fresh.password(ALICE, label))
     assert words.startswith("[NOPERM]")
     assert f'"{label}" opens {opens}, not mail' in words
@@ -73,24 +73,24 @@ def test_other_scopes_are_refused_and_told_what_they_open(fresh, label, opens):
     client.logout()
 
 
-def test_the_primary_password_is_told_what_is_needed(fresh):
-    client = connect(fresh.facts)
+def test_the_primary_password_is_told_what_is_needed(fresh, dial):
+    client = dial(fresh.facts)
     words = refusal(client, ALICE, fresh.account(ALICE)["primary_password"])
     assert words.startswith("[AUTHENTICATIONFAILED] app-specific password required")
     client.logout()
 
 
-def test_a_stranger_and_a_wrong_password_hear_the_same(fresh):
-    client = connect(fresh.facts)
+def test_a_stranger_and_a_wrong_password_hear_the_same(fresh, dial):
+    client = dial(fresh.facts)
     wrong = refusal(client, ALICE, "k7mq-2xwd-hnrp-4tvc-9zsa")
     assert wrong.startswith("[AUTHENTICATIONFAILED]")
     assert refusal(client, "nobody@example.org", "k7mq-2xwd-hnrp-4tvc-9zsa") == wrong
     client.logout()
 
 
-def test_a_revoked_one_is_named_and_its_idle_session_ends_within_a_second(fresh):
+def test_a_revoked_one_is_named_and_its_idle_session_ends_within_a_second(fresh, dial):
     password = minted(fresh, "Old phone")
-    sleeping, other = connect(fresh.facts), connect(fresh.facts)
+    sleeping, other = dial(fresh.facts), dial(fresh.facts)
     sleeping.login(ALICE, password)
     sleeping.select("INBOX")
     start_idle(sleeping)
@@ -101,13 +101,13 @@ def test_a_revoked_one_is_named_and_its_idle_session_ends_within_a_second(fresh)
     assert (revoked["sessions_cut"], revoked["silent_workers"]) == (1, 0)
     assert len(subjects(other)) == SUBJECTS, "a session of another app password must go on"
     other.logout()
-    client = connect(fresh.facts)
+    client = dial(fresh.facts)
     assert 'the app-specific password "Old phone" was revoked' in refusal(client, ALICE, password)
     client.logout()
 
 
 @pytest.mark.parametrize("email", [ALICE, "bob@example.org"])
-def test_the_first_code_typed_mints_an_app_password(fresh, email, tmp_path):
+def test_the_first_code_typed_mints_an_app_password(fresh, dial, email, tmp_path):
     account = fresh.account(email)
     (tmp_path / "primary").write_text(account["primary_password"])
     code = pyotp.TOTP(account["totp_secret"]).now()
@@ -116,7 +116,7 @@ def test_the_first_code_typed_mints_an_app_password(fresh, email, tmp_path):
         "--primary-password-file", str(tmp_path / "primary"), "--code", code,
     )  # fmt: skip
     assert set(made) >= {"id", "label", "selector", "scopes", "expires_at", "password"}
-    client = connect(fresh.facts)
+    client = dial(fresh.facts)
     client.login(email, made["password"])
     client.logout()
 
@@ -139,11 +139,11 @@ def test_the_page_shows_what_the_ready_file_says(fresh):
 
 
 @pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="children are looked up in Linux's /proc")
-def test_started_again_it_keeps_its_data_and_leaves_no_process_behind(tmp_path):
+def test_started_again_it_keeps_its_data_and_leaves_no_process_behind(tmp_path, dial):
     data, ready = tmp_path / "data", tmp_path / "ready.json"
     with running_demo(data, ready) as first:
         password = minted(first, "Kept")
-        client = connect(first.facts)
+        client = dial(first.facts)
         client.login(ALICE, first.password(ALICE, "Everything"))
         client.append("INBOX", "", None, b"Subject: put here\r\n\r\nx\r\n")
         client.logout()
@@ -152,10 +152,10 @@ def test_started_again_it_keeps_its_data_and_leaves_no_process_behind(tmp_path):
         assert stop(first.process) == 0
     assert not any(map(alive, children))
     with running_demo(data, ready) as second:
-        client = connect(second.facts)
+        client = dial(second.facts)
         client.login(ALICE, password)
         assert Counter(subjects(client))["put here"] == 1
-        assert "was revoked" in refusal(connect(second.facts), ALICE, second.password(ALICE, "Mail only"))
+        assert "was revoked" in refusal(dial(second.facts), ALICE, second.password(ALICE, "Mail only"))
         client.logout()
 
 

@@ -29,7 +29,8 @@ def refusal(client: imaplib.IMAP4, name: str, password: str) -> str:
     except client.abort as error:
         raise AssertionError(f"the connection was closed: {error}") from error
     except client.error as error:
-        return str(error)
+        words = error.args[0]
+        return words.decode() if isinstance(words, bytes) else words
     raise AssertionError("the sign-in was not refused")
 
 

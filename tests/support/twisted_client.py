@@ -18,8 +18,8 @@ def main(reactor, host, port, ca_file, mechanism):
     user, password = (sys.stdin.buffer.readline().rstrip(b"\n") for _ in range(2))
     trust = ssl.trustRootFromCertificates([ssl.Certificate.loadPEM(Path(ca_file).read_bytes())])
     options = ssl.optionsForClientTLS(host, trustRoot=trust)
-    factory = Factory.forProtocol(IMAP4Client)
-    client = yield endpoints.HostnameEndpoint(reactor, host, int(port)).connect(_over_tls(options, factory))
+    endpoint = endpoints.wrapClientTLS(options, endpoints.HostnameEndpoint(reactor, host, int(port)))
+    client = yield endpoint.connect(Factory.forProtocol(IMAP4Client))
     if mechanism == "command":
         yield client.login(user, password)
     else:
@@ -29,18 +29,6 @@ def main(reactor, host, port, ca_file, mechanism):
     status = yield client.select("INBOX")
     print(status["EXISTS"])
     yield client.logout()
-
-
-def _over_tls(options, factory):
-    from twisted.protocols.tls import TLSMemoryBIOFactory
-
-    wrapped = TLSMemoryBIOFactory(options, isClient=True, wrappedFactory=factory)
-
-    class Inner(Factory):
-        def buildProtocol(self, address):  # noqa: N802 - Twisted's name
-            return wrapped.buildProtocol(address)
-
-    return Inner()
 
 
 if __name__ == "__main__":
