@@ -41,7 +41,6 @@ class Claim:
     recovery: bytes | None = field(default=None, repr=False)
     rehashed: tuple[str, str] | None = field(default=None, repr=False)
     """The primary password's hash at today's cost, and its key id, where the stored one is of yesterday."""
-    subjects: tuple[Subject, ...] = ()
 
     @property
     def how(self) -> str:
@@ -92,8 +91,9 @@ class Prover:
         try:
             return await self._store.write(lambda tx: deed(tx, self._spend(tx, claim)))
         except AccountError as error:
-            if claim.proved and error.problem not in {Problem.WRONG_PROOF, Problem.CHANGED_MEANWHILE}:
-                await self._store.write(lambda tx: self._burn(tx, claim))
+            step = claim.step
+            if step is not None and error.problem not in {Problem.WRONG_PROOF, Problem.CHANGED_MEANWHILE}:
+                await self._store.write(lambda tx: proofs.take_step(tx, claim.account.id, step))
             raise
 
     async def hash_primary(self, account_id: str, primary: Secret) -> tuple[str, str]:
@@ -106,11 +106,13 @@ class Prover:
         now = self._now()
         seen = await self._store.write(lambda tx: self._enter(tx, name, actor, now))
         try:
-            return await self._look(seen, proof, now)
+            claim = await self._look(seen, proof, now)
         except (Busy, UnknownKey, UnsealError, StoreUnavailable):
             with suppress(StoreUnavailable):
                 await self._store.write(lambda tx: self.tries.not_seen(tx, seen.subjects))
             raise
+        await self._store.write(lambda tx: self.tries.right(tx, seen.subjects))
+        return claim
 
     def _enter(self, tx: Tx, name: str, actor: Actor, now: float) -> _Seen:
         known = names.canonical(name)
@@ -139,7 +141,6 @@ class Prover:
             step=step,
             recovery=recovery,
             rehashed=None if primary is None else await self._rehashed(account, primary),
-            subjects=seen.subjects,
         )
 
     async def _is_primary(self, account: AccountRow | None, primary: Secret) -> bool:
@@ -197,13 +198,7 @@ class Prover:
                 raise _wrong()
         if claim.rehashed is not None:
             set_primary(tx, account.id, *claim.rehashed)
-        self.tries.right(tx, claim.subjects)
         return account
-
-    def _burn(self, tx: Tx, claim: Claim) -> None:
-        if claim.step is not None:
-            proofs.take_step(tx, claim.account.id, claim.step)
-        self.tries.right(tx, claim.subjects)
 
 
 def account_named(tx: Tx, name: str) -> AccountRow:

@@ -98,7 +98,7 @@ def app_passwords(tx: Tx, account_ids: Iterable[str]) -> list[AppPasswordRow]:
     rows = tx.execute(
         select(app_password)
         .where(app_password.c.account_id.in_(list(account_ids)))
-        .order_by(app_password.c.created_at, app_password.c.id)
+        .order_by(app_password.c.created_at, app_password.c.label, app_password.c.id)
     )
     return [_app_password(row) for row in rows]
 
