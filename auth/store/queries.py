@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from ipaddress import ip_network
 from typing import Any, Final
 
-from sqlalchemy import Row, Select, or_, select
+from sqlalchemy import Row, Select, bindparam, or_, select
 
 from auth.seal import Sealed
 from auth.store.engine import Tx
@@ -29,25 +29,27 @@ from auth.store.rows import (
 from auth.store.schema import account, account_name, app_password, audit
 from scopes.model import Limits, Scope
 
-_LOCATE: Final = select(app_password.c.account_id, app_password.c.id).join(
-    account_name, account_name.c.account_id == app_password.c.account_id
+_LOCATE: Final = (
+    select(app_password.c.account_id, app_password.c.id)
+    .join(account_name, account_name.c.account_id == app_password.c.account_id)
+    .where(account_name.c.name == bindparam("name"), app_password.c.selector == bindparam("selector"))
 )
-_STANDING: Final = select(app_password, account.c.email, account.c.disabled_at, account.c.removed_at).join(
-    account, account.c.id == app_password.c.account_id
+_STANDING: Final = (
+    select(app_password, account.c.email, account.c.disabled_at, account.c.removed_at)
+    .join(account, account.c.id == app_password.c.account_id)
+    .where(app_password.c.id == bindparam("app_password_id"))
 )
 
 
 def locate(tx: Tx, name: str, selector: str) -> Located | None:
     """Find the app password a sign-in means; says nothing about whether it may sign in."""
-    row = tx.execute(
-        _LOCATE.where(account_name.c.name == name, app_password.c.selector == selector)
-    ).one_or_none()
+    row = tx.execute(_LOCATE, {"name": name, "selector": selector}).one_or_none()
     return None if row is None else Located(account_id=row.account_id, app_password_id=row.id)
 
 
 def standing(tx: Tx, app_password_id: str) -> Standing | None:
     """Read all that authorises a sign-in by this app password; None when there is no such row."""
-    row = tx.execute(_STANDING.where(app_password.c.id == app_password_id)).one_or_none()
+    row = tx.execute(_STANDING, {"app_password_id": app_password_id}).one_or_none()
     if row is None:
         return None
     return Standing(
