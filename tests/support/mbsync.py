@@ -60,4 +60,4 @@ def pull(
         [mbsync, "-c", folder / "mbsyncrc", "-a"], capture_output=True, text=True, timeout=60, check=False
     )
     assert done.returncode == 0, done.stderr
-    return sorted((mail / "INBOX").glob("*/*,*")) + sorted((mail / "INBOX" / "new").glob("*"))
+    return sorted((mail / "INBOX").glob("cur/*")) + sorted((mail / "INBOX").glob("new/*"))
