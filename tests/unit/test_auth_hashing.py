@@ -226,3 +226,16 @@ def test_there_is_always_a_slot_for_each_lane():
 
     assert asyncio.run(both()) == [1, 2]
     lanes.close()
+
+
+async def test_a_slot_handed_over_in_the_turn_of_closing_is_busy():
+    bench = Bench()
+    tasks = [bench.start(Lane.APP, name) for name in ("a1", "a2", "a3")]
+    await bench.running("a1", "a2")
+    await bench.waiting(Lane.APP, 1)
+    bench.gates["a1"].set()
+    await bench.waiting(Lane.APP, 0)  # handed over, not yet awake
+    bench.close()
+    with pytest.raises(Busy):
+        await tasks[2]
+    assert await asyncio.gather(*tasks[:2]) == ["a1", "a2"]
