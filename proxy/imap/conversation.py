@@ -234,9 +234,14 @@ class Conversation:
         )
         to_upstream = self.leg.granted(signed_in.capabilities)
         to_client = self.leg.take_output() + signed_in.rest
-        relayed = await relay(
-            client, upstream, to_upstream=to_upstream, to_client=to_client, idle_s=self._settings.idle_s
-        )
+        expiry = self._when_expired(grant, end)
+        try:
+            relayed = await relay(
+                client, upstream, to_upstream=to_upstream, to_client=to_client, idle_s=self._settings.idle_s
+            )
+        finally:
+            if expiry is not None:
+                expiry.cancel()
         log.info(
             "imap session ended id=%s end=%s to_upstream=%d to_client=%d",
             client.id,
@@ -244,6 +249,13 @@ class Conversation:
             relayed.to_upstream,
             relayed.to_client,
         )
+
+    def _when_expired(self, grant: Grant, end: Callable[[], None]) -> asyncio.TimerHandle | None:
+        """End the session with its app password, not at some later sign-in."""
+        if grant.expires_at is None:
+            return None
+        left_s = max(0.0, grant.expires_at - self._settings.now())
+        return asyncio.get_running_loop().call_later(left_s, end)
 
     def _record(
         self, asked: SignInAsked, account_id: str | None, app_password_id: str | None, outcome: str

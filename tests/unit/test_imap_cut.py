@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import time
+from dataclasses import replace
 
 import pytest
 
 from auth.refusal import Reason, Refusal
-from support.imap_stage import LOGIN, SIGNED_IN, Stage, line, soon
+from support.imap_stage import GRANT, LOGIN, SIGNED_IN, Stage, line, soon
 from support.sockets import Tls, on_both_loops, reset
 
 REVOKED = Refusal(reason=Reason.REVOKED, account_id="ac_1", app_password_id="ap_1", label="phone")
@@ -88,6 +89,16 @@ async def test_a_cut_ends_a_session(tls):
         await line(stage.upstream.far)
         assert stage.registry.cut(["ap_1"]) == 1
         await asyncio.wait_for(client.task, 1)
+
+
+@on_both_loops
+async def test_a_session_ends_when_its_app_password_expires(tls):
+    stage = Stage(tls)
+    stage.gate.answer = replace(GRANT, expires_at=int(time.time()) + 1)
+    async with stage.client() as client:
+        assert await client.ask(LOGIN) == SIGNED_IN
+        await asyncio.wait_for(client.task, 3)
+    assert time.time() >= stage.gate.answer.expires_at
 
 
 @pytest.mark.parametrize("end", ["goodbye", "close", "reset"])
