@@ -63,7 +63,7 @@ class PlayedGate:
         return self.answer
 
     async def confirm(self, grant: Grant, sign_in: SignIn, attempt) -> Refusal | None:
-        assert (grant, sign_in) == (GRANT, self.asked[-1])
+        assert (grant, sign_in) == (self.answer, self.asked[-1])
         self.confirming.set()
         await self._wait(self.confirms)
         if isinstance(self.confirmation, Exception):
