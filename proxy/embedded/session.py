@@ -13,6 +13,7 @@ goes wrong in here is a fixed text for the client and a line in the log.
 from __future__ import annotations
 
 import binascii
+import errno
 from base64 import b64decode
 from typing import TYPE_CHECKING, Final, Protocol, cast
 
@@ -63,6 +64,7 @@ _FRAME_LIMITS: Final = FrameLimits(
     digits=len(str(limits.EMBEDDED_MESSAGE_OCTETS)),
     command=limits.EMBEDDED_MESSAGE_OCTETS + limits.EMBEDDED_LINE_OCTETS,
 )
+_NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 _BUG: Final = b"[SERVERBUG] internal error"
 
 
@@ -340,4 +342,6 @@ def _refusal(error: Exception) -> tuple[bytes, bytes]:
         case MessageGoneError():
             return b"NO", b"[EXPUNGEISSUED] a message is not there any more"
     log.err(error)
+    if isinstance(error, OSError) and error.errno in _NO_ROOM:
+        return b"NO", b"[OVERQUOTA] no room left"
     return b"NO", _BUG

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import uvloop
 
 from proxy.embedded.children import Child, ChildFailedError, EmbeddedMail, Time, socket_folder
 from proxy.embedded.mail import lock
@@ -53,6 +54,19 @@ async def test_it_leaves_nothing_behind(tmp_path):
     assert not path.parent.exists()
     assert mail.pid is None
     await mail.stop()
+
+
+def test_it_serves_under_uvloop_too(tmp_path):
+    async def life():
+        mail = EmbeddedMail(tmp_path)
+        await mail.start()
+        dead = mail.pid
+        os.kill(dead, signal.SIGKILL)
+        await eventually(lambda: mail.pid not in (None, dead) and answers(mail))
+        await mail.stop()
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(life())
 
 
 async def test_it_can_be_started_again(tmp_path):

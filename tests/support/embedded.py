@@ -76,6 +76,12 @@ class Dialog:
         assert b"x OK" in self.say(b"x SELECT " + folder + b"\r\n")
         return self
 
+    def with_inbox(self) -> Dialog:
+        """Signed in, INBOX selected; two messages in it, the second one seen."""
+        for letters in ("", "S"):
+            self.mail.folder("INBOX").add(HELLO, letters=letters, received=1_000_000_000)
+        return self.sign_in().select()
+
     def _said(self) -> bytes:
         """Take everything, as a client does that reads at once."""
         while self.wire.producer is not None:

@@ -1,17 +1,17 @@
 """Dialogs with one session, each whole, byte by byte and split at random, and what must never happen."""
 
+import resource
+from pathlib import Path
+
 import pytest
 
 from proxy.embedded.commands import COMMANDS
-from proxy.embedded.maildir import deliver
 from proxy.limits import (
-    EMBEDDED_MESSAGE_OCTETS,
-    EMBEDDED_POLL_S,
     EMBEDDED_TIMEOUT_S,
     ERRORS_PER_CONNECTION,
     SIGN_IN_S,
 )
-from support.embedded import ALICE, HELLO, SECRET, Dialog, home, plain
+from support.embedded import HELLO, SECRET, Dialog, files_below, home, plain
 from support.transcript import at_random, byte_by_byte, whole
 
 SPLITS = {"whole": whole, "byte by byte": byte_by_byte, "at random": at_random(7)}
@@ -24,10 +24,7 @@ def dialog(tmp_path):
 
 @pytest.fixture
 def inbox(dialog):
-    """Signed in, two messages, INBOX selected."""
-    for flags in ((), ("\\Seen",)):
-        dialog.mail.folder("INBOX").add(HELLO, letters="S" if flags else "", received=1_000_000_000)
-    return dialog.sign_in().select()
+    return dialog.with_inbox()
 
 
 def lines(text: str) -> bytes:
@@ -88,6 +85,7 @@ DIALOG = (
     ),
     (r"j UID STORE 2 -FLAGS.SILENT \Deleted", "j OK stored"),
     ("k UID COPY 1:9 Archive", "k OK [COPYUID 1795000001 1:2 1:2] copied"),
+    ("l CHECK", "l OK done"),
     ("l EXPUNGE", "* 1 EXPUNGE\nl OK expunged"),
     ("m UID SEARCH ALL", "* SEARCH 2\nm OK searched"),
     ("n STATUS archive (MESSAGES)", "n NO [NONEXISTENT] no such folder"),
@@ -174,95 +172,6 @@ def test_silence_ends(dialog, tmp_path):
     other = Dialog(tmp_path, dialog.mail).sign_in()
     assert other.pass_time(SIGN_IN_S + 1) == b""
     assert other.pass_time(EMBEDDED_TIMEOUT_S) == b"* BYE idle for too long\r\n"
-
-
-# --- sizes --------------------------------------------------------------------------------------------------
-
-
-def test_only_append_has_large_literals_and_they_have_an_end(inbox):
-    assert inbox.say(b"a SEARCH BODY {70000}\r\n") == b"a BAD no such literal here\r\n"
-    assert (
-        inbox.say(b"b APPEND INBOX {%d}\r\n" % (EMBEDDED_MESSAGE_OCTETS + 1))
-        == b"b NO [TOOBIG] that is too large\r\n"
-    )
-    assert inbox.say(b"c NOOP\r\n") == b"c OK done\r\n"
-    assert b"c BAD" in inbox.say(b"c NOOP {5000+}\r\n")
-    assert inbox.closed
-
-
-def test_a_line_without_end_closes(inbox):
-    assert b"* BYE" in inbox.say(b"a SEARCH TEXT " + b"x" * 70_000)
-    assert inbox.closed
-
-
-def test_what_a_client_does_not_read_is_not_made(inbox):
-    """Nothing more is read, and no further command run, until the client has taken what waits."""
-    inbox.session.dataReceived(b"a NOOP\r\n" * 1000)
-    inbox.wire.producer.resumeProducing()
-    assert inbox.wire.value().count(b"a OK") == 1
-    assert inbox.wire.producerState == "paused"
-    assert inbox._said().count(b"a OK") == 1000
-    assert inbox.wire.producerState == "producing"
-
-
-# --- news ---------------------------------------------------------------------------------------------------
-
-
-def test_mail_from_outside_is_told_in_idle(inbox, tmp_path):
-    assert inbox.say(b"a IDLE\r\n") == b"+ idling\r\n"
-    assert inbox.pass_time(EMBEDDED_POLL_S) == b""
-    deliver(tmp_path, ALICE, HELLO)
-    assert inbox.pass_time(EMBEDDED_POLL_S) == b"* 3 EXISTS\r\n* 1 RECENT\r\n"
-    assert inbox.say(b"done\r\n") == b"a OK IDLE is over\r\n"
-    deliver(tmp_path, ALICE, HELLO)
-    assert inbox.pass_time(10 * EMBEDDED_POLL_S) == b""
-    assert inbox.say(b"b CHECK\r\n") == b"* 4 EXISTS\r\n* 2 RECENT\r\nb OK done\r\n"
-
-
-def test_another_session_is_heard_in_idle(inbox, tmp_path):
-    other = Dialog(tmp_path, inbox.mail).sign_in().select()
-    inbox.say(b"a IDLE\r\n")
-    other.say(b"x STORE 2 +FLAGS (\\Deleted)\r\n")
-    assert inbox.pass_time(EMBEDDED_POLL_S) == b"* 2 FETCH (UID 2 FLAGS (\\Deleted \\Seen))\r\n"
-    other.say(b"x EXPUNGE\r\n")
-    assert inbox.pass_time(EMBEDDED_POLL_S) == b"* 2 EXPUNGE\r\n"
-    assert inbox.say(b"STOP\r\n") == b"a BAD expected DONE\r\n"
-
-
-def test_numbers_do_not_change_under_a_client(inbox, tmp_path):
-    other = Dialog(tmp_path, inbox.mail).sign_in().select()
-    other.say(b"x STORE 1 +FLAGS.SILENT (\\Deleted)\r\n")
-    other.say(b"x EXPUNGE\r\n")
-    assert (
-        inbox.say(b"a FETCH 1:2 (UID)\r\n") == b"* 1 FETCH (UID 1)\r\n* 2 FETCH (UID 2)\r\na OK fetched\r\n"
-    )
-    said = inbox.say(b"b FETCH 1:2 (FLAGS)\r\n")
-    assert (
-        said == b"* 2 FETCH (FLAGS (\\Seen))\r\nb NO [EXPUNGEISSUED] some messages are not there any more\r\n"
-    )
-    assert b"EXPUNGEISSUED" in inbox.say(b"c STORE 1 FLAGS (\\Seen)\r\n")
-    assert b"EXPUNGEISSUED" in inbox.say(b"d COPY 1:2 Trash\r\n")
-    assert inbox.say(b"e SEARCH SEEN\r\n") == b"* SEARCH 2\r\ne OK searched\r\n"
-    assert inbox.say(b"f NOOP\r\n") == b"* 1 EXPUNGE\r\nf OK done\r\n"
-    assert inbox.say(b"g FETCH 1 UID\r\n") == b"* 1 FETCH (UID 2)\r\ng OK fetched\r\n"
-
-
-def test_recent_belongs_to_the_first_who_may_write(dialog, tmp_path):
-    deliver(tmp_path, ALICE, HELLO)
-    looking = Dialog(tmp_path, dialog.mail).sign_in()
-    assert b"* 1 RECENT" in looking.say(b"a EXAMINE INBOX\r\n")
-    assert b"(MESSAGES 1 RECENT 1)" in looking.say(b"b STATUS INBOX (MESSAGES RECENT)\r\n")
-    assert b"* 1 RECENT" in dialog.sign_in().say(b"a SELECT INBOX\r\n")
-    assert b"* 0 RECENT" in Dialog(tmp_path, dialog.mail).sign_in().say(b"a SELECT INBOX\r\n")
-    assert b"FLAGS (\\Recent)" in dialog.say(b"b FETCH 1 FLAGS\r\n")
-
-
-def test_a_folder_deleted_while_selected_is_empty(inbox, tmp_path):
-    inbox.say(b"a CREATE x\r\n")
-    inbox.say(b"b COPY 1:2 x\r\n")
-    inbox.select(b"x")
-    assert b"c OK" in Dialog(tmp_path, inbox.mail).sign_in().say(b"c DELETE x\r\n")
-    assert inbox.say(b"d NOOP\r\n") == b"* 2 EXPUNGE\r\n* 1 EXPUNGE\r\nd OK done\r\n"
 
 
 # --- commands -----------------------------------------------------------------------------------------------
@@ -392,6 +301,60 @@ def test_a_fault_of_ours_is_a_fixed_text(inbox, monkeypatch, tmp_path):
     assert any("ZeroDivisionError" in str(event.get("failure")) for event in seen)
 
 
+def test_a_full_disk_is_told_and_leaves_nothing(inbox, tmp_path):
+    from twisted.python import log
+
+    before = files_below(tmp_path)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    log.addObserver(quiet := (lambda event: None))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, limits[1]))
+    try:
+        said = inbox.say(b"a APPEND INBOX {9000}\r\n" + b"x" * 9000 + b"\r\n")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        log.removeObserver(quiet)
+    assert said == b"+ go on\r\na NO [OVERQUOTA] no room left\r\n"
+    assert files_below(tmp_path) == before
+    assert b"b OK [APPENDUID 1795000000 3]" in inbox.say(b"b APPEND INBOX {1+}\r\nx\r\n")
+
+
+def test_a_literal_behind_what_is_no_command_is_not_taken(inbox):
+    assert inbox.say(b"a {3}\r\n") == b"a BAD no command\r\n"
+    assert inbox.say(b"b NOOP\r\n") == b"b OK done\r\n"
+
+
+def test_everything_of_a_message_at_once(inbox):
+    said = inbox.say(b"a FETCH 2 FULL\r\n")
+    assert said == (
+        b'* 2 FETCH (FLAGS (\\Seen) INTERNALDATE " 9-Sep-2001 01:46:40 +0000" RFC822.SIZE %d ENVELOPE (NIL'
+        b' "Hello" %b NIL NIL NIL NIL NIL)'
+        b' BODY ("text" "plain" NIL NIL NIL "7bit" 14 1))\r\na OK fetched\r\n'
+        % (len(HELLO), b" ".join([b'(("Bob" NIL "bob" "example.org"))'] * 3))
+    )
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        b"FETCH 1 (UID) x",
+        b"STORE 1 FLAGS \\Seen \\Draft x y",
+        b"STORE 1 FLAGS ()",
+        b"STORE 1 FLAGS (",
+        b"COPY 1",
+        b"EXPUNGE 1",
+        b"CLOSE x",
+        b"UID EXPUNGE",
+        b"UID",
+        b"UID FETCH",
+        b"IDLE x",
+    ],
+)
+def test_arguments_that_do_not_fit_do_nothing_else(inbox, command):
+    said = inbox.say(b"a " + command + b"\r\n")
+    assert said.startswith((b"a BAD ", b"* 1 FETCH (FLAGS "))
+    assert inbox.say(b"z NOOP\r\n") == b"z OK done\r\n"
+
+
 def test_a_connection_that_goes_leaves_nothing_running(inbox):
     from twisted.internet.error import ConnectionDone
     from twisted.python.failure import Failure
@@ -402,8 +365,6 @@ def test_a_connection_that_goes_leaves_nothing_running(inbox):
 
 
 def test_every_command_is_in_a_dialog():
-    from pathlib import Path
-
     text = Path(__file__).read_bytes().upper()
     assert not [name for name in COMMANDS if name not in text]
 
