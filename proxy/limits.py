@@ -64,7 +64,9 @@ RELAY_BUFFER_OCTETS: Final = 262_144
 IMAP_IDLE_S: Final = 35 * 60.0
 """RFC 9051 §5.4 asks for at least 30 minutes."""
 TLS_CHUNK_OCTETS: Final = 65_536
-"""What goes through OpenSSL at a time: its memory BIOs keep the size they once had, so this bounds an idle session."""
+"""What goes through OpenSSL at a time: it stays in the processor's cache."""
+TLS_RECORD_OCTETS: Final = 16_384
+"""RFC 8446 §5.1."""
 RELAY_CLOSING_S: Final = 10.0
 """How long the rest of a session may be quiet once one side has ended."""
 CLOSE_S: Final = 2.0

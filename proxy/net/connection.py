@@ -19,8 +19,9 @@ from typing import Self
 
 from proxy import limits
 from proxy.net import dial
-from proxy.net.channel import Channel, ConnectionLost, PlainChannel, TlsChannel, Truncated, shared_buffer
+from proxy.net.channel import Channel, ConnectionLost, PlainChannel, Truncated, shared_buffer
 from proxy.net.ready import wake
+from proxy.net.tls_channel import TlsChannel
 from scopes.model import IPAddress
 
 __all__ = ["Connection", "ConnectionLost", "Truncated", "address_of"]
@@ -206,9 +207,10 @@ class Connection:
             async with asyncio.timeout(timeout_s):
                 await self._flush()
                 self.channel = tls = TlsChannel(self._plain(), context, server_name)
-                while not tls.handshake():
+                tls.handshake()
+                await self._flush()
+                while not await self._shake(tls):
                     await self._flush()
-                    await self._feed(tls)
                 await self._flush()
         except TimeoutError:
             self.abort()
@@ -217,16 +219,16 @@ class Connection:
             self.abort()
             raise
 
-    async def _feed(self, tls: TlsChannel) -> None:
+    async def _shake(self, tls: TlsChannel) -> bool:
         while True:
             try:
-                tls.feed()
+                done = tls.shake()
             except BlockingIOError:
                 await self._readable()
                 self._check()
             else:
                 self._heard = True
-                return
+                return done
 
     async def _flush(self) -> None:
         self._check()

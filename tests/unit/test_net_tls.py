@@ -227,6 +227,82 @@ async def test_a_broken_record_is_a_loss(tls):
 
 
 @on_both_loops
+async def test_connections_take_turns_and_never_mix(tls):
+    """Handshakes, words, faults and ends of many connections in one thread, interleaved."""
+    pairs = [connections() for _ in range(12)]
+    broken, closing, abandoned = pairs[0], pairs[1], pairs[2]
+    await asyncio.gather(*(tls.secure(*pair) for pair in pairs if pair is not abandoned))
+    half = asyncio.create_task(abandoned[0].secure_as_client(tls.client, "localhost", timeout_s=5))
+    for turn in range(5):
+        for number, (client, server) in enumerate(pairs[3:]):
+            await client.send(b"%d.%d up" % (turn, number))
+            await server.send(b"%d.%d down" % (turn, number) * 2_000)
+        match turn:
+            case 1:
+                broken[0].channel.sock.send(b"\x17\x03\x03\x00\x20" + b"0" * 32)
+                with pytest.raises(ConnectionLost):
+                    await broken[1].receive()
+            case 2:
+                await asyncio.gather(closing[0].close(), closing[1].close())
+            case 3:
+                half.cancel()
+        for number, (client, server) in enumerate(pairs[3:]):
+            assert await server.receive() == b"%d.%d up" % (turn, number)
+            down = b"%d.%d down" % (turn, number) * 2_000
+            assert await read_exactly(client, len(down)) == down
+    with pytest.raises(asyncio.CancelledError):
+        await half
+    for client, server in pairs:
+        client.abort()
+        server.abort()
+
+
+@on_both_loops
+async def test_a_fault_reaches_the_peer_as_an_alert(tls):
+    client, server = connections()
+    await tls.secure(client, server)
+    client.channel.sock.send(b"\x17\x03\x03\x00\x20" + b"0" * 32)
+    with pytest.raises(ConnectionLost):
+        await server.receive()
+    with pytest.raises(ConnectionLost, match="alert bad record mac"):
+        await client.receive()
+    client.abort()
+    server.abort()
+
+
+@on_both_loops
+async def test_octets_right_behind_the_handshake_are_kept(tls):
+    """A client may send its first command in one flight with its Finished."""
+    client, server = connections()
+    held, sock = [], client.channel.sock
+
+    class Held:
+        """Sends nothing until it is let go."""
+
+        def __getattr__(self, name: str):
+            return getattr(sock, name)
+
+        def send(self, data: memoryview) -> int:
+            held.append(bytes(data))
+            return len(data)
+
+    shaking = asyncio.create_task(server.secure_as_server(tls.server, timeout_s=5))
+    first = asyncio.create_task(client.secure_as_client(tls.client, "localhost", timeout_s=5))
+    await asyncio.sleep(0)  # the ClientHello is out
+    client.channel._wire.sock = Held()
+    await first
+    await client.send(b"a1 CAPABILITY\r\n" * 3_000)
+    sock.setblocking(True)
+    sending = asyncio.create_task(asyncio.to_thread(sock.sendall, b"".join(held)))
+    await shaking
+    assert await server.receive(5) == b"a1 CA"
+    assert await read_exactly(server, 44_995) == (b"a1 CAPABILITY\r\n" * 3_000)[5:]
+    await sending
+    client.abort()
+    server.abort()
+
+
+@on_both_loops
 async def test_a_session_ticket_resumes(tls):
     with socket.create_server(("127.0.0.1", 0)) as listener:
         tickets: list[ssl.SSLSession] = []
