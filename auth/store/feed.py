@@ -24,15 +24,21 @@ _READ: Final = "SELECT seq FROM feed"
 
 
 class FeedCheck:
-    """Reads the feed's number. Use it on one thread only."""
+    """Reads the feed's number. Make it and use it on one thread only; making it raises StoreUnavailable."""
 
     def __init__(self, path: Path) -> None:
         self._path = os.fspath(path)
-        self._connection = sqlite3.connect(
-            f"{path.absolute().as_uri()}?mode=rw", uri=True, timeout=0, isolation_level=None
-        )
-        self._connection.execute("PRAGMA query_only=ON")
-        self._file = self._identity()
+        try:
+            self._file = self._identity()
+            self._connection = sqlite3.connect(
+                f"{path.absolute().as_uri()}?mode=rw", uri=True, timeout=0, isolation_level=None
+            )
+            self._connection.execute("PRAGMA query_only=ON")
+        except (sqlite3.Error, OSError) as error:
+            cause = cause_of(error)
+        else:
+            return
+        raise StoreUnavailable(f"change feed: {cause}")
 
     def number(self) -> int:
         """Give the number of the last committed change; raises StoreUnavailable, also when merely busy.

@@ -13,8 +13,7 @@ from typing import Final, Self, TypeVar
 
 from auth.store import activity, deeds, feed, queries
 from auth.store.activity import ActivityLog
-from auth.store.engine import BUSY_S, Database, Tx, cause_of, path_of
-from auth.store.errors import StoreUnavailable
+from auth.store.engine import BUSY_S, Database, Tx, path_of
 from auth.store.feed import FeedCheck
 from auth.store.migrate import History
 from auth.store.rows import Change, LastUse, Located, SignInRecord, Standing
@@ -49,7 +48,7 @@ class Store:
         log = ActivityLog(path_of(activity_url), busy_s=busy_s)
         gate = await Database.open(path, History.GATE, busy_s=busy_s)
         try:
-            return cls(gate, log, _feed_check(gate))
+            return cls(gate, log, FeedCheck(path))
         except BaseException:
             await gate.close()
             raise
@@ -121,11 +120,3 @@ class Store:
     async def reports(self, seq: int) -> dict[str, int]:
         """Give the sessions cut for change `seq`, by worker."""
         return await self._log.read(lambda tx: activity.reports(tx, seq))
-
-
-def _feed_check(gate: Database) -> FeedCheck:
-    try:
-        return FeedCheck(gate.path)
-    except Exception as error:  # noqa: BLE001 - whatever it is, it is named and passed on below
-        cause = cause_of(error)
-    raise StoreUnavailable(f"change feed: {cause}")

@@ -124,6 +124,7 @@ def test_busy_is_a_failed_check_at_once(tmp_path):
     path, connection = file_with_feed(tmp_path)
     check = FeedCheck(path)
     assert check.number() == 7
+    assert check._connection.execute("PRAGMA busy_timeout").fetchone() == (0,)
     connection.execute("BEGIN EXCLUSIVE")
     with pytest.raises(StoreUnavailable, match="SQLITE_BUSY"):
         check.number()
@@ -164,6 +165,14 @@ def test_another_file_in_its_place_is_a_failed_check(tmp_path):
         check.number()
     check.close()
     connection.close()
+
+
+def test_a_file_that_is_not_there_has_no_feed(tmp_path):
+    with pytest.raises(StoreUnavailable, match="FileNotFoundError"):
+        FeedCheck(tmp_path / "gate.db")
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(StoreUnavailable, match="CANTOPEN"):
+        FeedCheck(tmp_path / "folder")
 
 
 def test_a_closed_check_fails(tmp_path):
