@@ -21,6 +21,13 @@ COST = Cost(memory_kib=8, passes=1)
 NOW = 1_800_000_000.0
 
 
+async def turns_until(holds):
+    """Let the loop turn until `holds()`; fails after a while instead of hanging."""
+    async with asyncio.timeout(30):
+        while not holds():  # noqa: ASYNC110 - a turn of the loop, not a time
+            await asyncio.sleep(0)
+
+
 class Moments:
     """Counts the moments before and after each await of the gate; at one of them something may happen."""
 

@@ -10,7 +10,7 @@ from auth.refusal import Reason, Refusal
 from auth.seal import KeyRing
 from auth.store.errors import StoreUnavailable
 from scopes.model import Grant
-from support.gatehouse import Gatehouse, sign_in
+from support.gatehouse import Gatehouse, sign_in, turns_until
 
 ALICE = "alice@example.org"
 COLD = [
@@ -211,12 +211,10 @@ async def test_an_upgrade_that_fails_disturbs_no_one(house):
 async def test_only_a_vanished_client_ends_a_sign_in_by_exception(house):
     house.hasher.held.clear()
     task = asyncio.create_task(house.admit(ALICE, house.secret))
-    while not house.hasher.waiting:  # noqa: ASYNC110 - a turn of the loop, not a time
-        await asyncio.sleep(0)
+    await turns_until(lambda: house.hasher.waiting)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    while house.hasher.waiting:  # noqa: ASYNC110
-        await asyncio.sleep(0)
+    await turns_until(lambda: not house.hasher.waiting)
     house.hasher.held.set()
     assert isinstance(await house.admit(ALICE, house.secret), Grant)

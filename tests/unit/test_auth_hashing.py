@@ -6,6 +6,7 @@ import threading
 import pytest
 
 from auth.hashing import Busy, CorruptHash, Cost, Hasher, Lane, Lanes, Queue
+from support.gatehouse import turns_until
 
 CHEAP = Cost(memory_kib=8, passes=1)
 DEARER = Cost(memory_kib=16, passes=2)
@@ -27,31 +28,23 @@ class Bench:
         self.lanes = Lanes(slots, {Lane.APP: app, Lane.PRIMARY: primary})
         self.gates = {}
         self.order = []
-        self._changed = asyncio.Event()
 
     def start(self, lane, name):
         loop, gate = asyncio.get_running_loop(), threading.Event()
         self.gates[name] = gate
 
-        def note():
-            self.order.append(name)
-            self._changed.set()
-
         def work():
-            loop.call_soon_threadsafe(note)
+            loop.call_soon_threadsafe(self.order.append, name)
             gate.wait()
             return name
 
         return asyncio.create_task(self.lanes.run(lane, work))
 
     async def running(self, *names):
-        while set(names) - set(self.order):
-            self._changed.clear()
-            await self._changed.wait()
+        await turns_until(lambda: set(names) <= set(self.order))
 
     async def waiting(self, lane, count):
-        while self.lanes.waiting(lane) != count:  # noqa: ASYNC110 - a turn of the loop, not a time
-            await asyncio.sleep(0)
+        await turns_until(lambda: self.lanes.waiting(lane) == count)
 
     def close(self):
         for gate in self.gates.values():
@@ -60,10 +53,21 @@ class Bench:
 
 
 @pytest.fixture
-async def bench():
-    bench = Bench()
-    yield bench
-    bench.close()
+async def bench_of():
+    made = []
+
+    def make(**queues):
+        made.append(Bench(**queues))
+        return made[-1]
+
+    yield make
+    for bench in made:
+        bench.close()
+
+
+@pytest.fixture
+async def bench(bench_of):
+    return bench_of()
 
 
 async def test_right_and_wrong(hasher):
@@ -138,8 +142,8 @@ async def test_a_waiting_app_goes_before_a_waiting_primary(bench):
     await bench.running("p1")
 
 
-async def test_a_full_queue_is_busy_at_once():
-    bench = Bench(app=Queue(most=1, deadline_s=60))
+async def test_a_full_queue_is_busy_at_once(bench_of):
+    bench = bench_of(app=Queue(most=1, deadline_s=60))
     tasks = [bench.start(Lane.APP, name) for name in ("a1", "a2", "a3")]
     await bench.waiting(Lane.APP, 1)
     with pytest.raises(Busy):
@@ -148,8 +152,8 @@ async def test_a_full_queue_is_busy_at_once():
     await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def test_a_deadline_is_busy_and_frees_the_place():
-    bench = Bench(primary=Queue(most=5, deadline_s=0.01))
+async def test_a_deadline_is_busy_and_frees_the_place(bench_of):
+    bench = bench_of(primary=Queue(most=5, deadline_s=0.01))
     running = bench.start(Lane.PRIMARY, "p1")
     await bench.running("p1")
     with pytest.raises(Busy):
@@ -157,7 +161,6 @@ async def test_a_deadline_is_busy_and_frees_the_place():
     assert bench.lanes.waiting(Lane.PRIMARY) == 0
     bench.gates["p1"].set()
     assert await running == "p1"
-    bench.close()
 
 
 async def test_who_vanishes_while_waiting_frees_the_place(bench):
@@ -205,8 +208,7 @@ async def test_a_running_hash_keeps_its_slot_though_its_waiter_is_gone(bench):
     await asyncio.gather(held, late)
 
 
-async def test_after_close_everyone_is_busy():
-    bench = Bench()
+async def test_after_close_everyone_is_busy(bench):
     tasks = [bench.start(Lane.APP, name) for name in ("a1", "a2", "a3")]
     await bench.running("a1", "a2")
     await bench.waiting(Lane.APP, 1)
@@ -228,8 +230,7 @@ def test_there_is_always_a_slot_for_each_lane():
     lanes.close()
 
 
-async def test_a_slot_handed_over_in_the_turn_of_closing_is_busy():
-    bench = Bench()
+async def test_a_slot_handed_over_in_the_turn_of_closing_is_busy(bench):
     tasks = [bench.start(Lane.APP, name) for name in ("a1", "a2", "a3")]
     await bench.running("a1", "a2")
     await bench.waiting(Lane.APP, 1)
