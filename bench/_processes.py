@@ -1,0 +1,107 @@
+"""Processes to be measured: started here, ended here by their id, their CPU time read from the kernel."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Self
+
+_TICKS = os.sysconf("SC_CLK_TCK")
+_MODULES = (
+    Path("/usr/lib/nginx/modules"),
+    Path("/usr/lib64/nginx/modules"),
+    Path("/usr/share/nginx/modules"),
+)
+ROOT = Path(__file__).parent.parent
+
+
+class Measured:
+    """One process of its own, ended when the block is left."""
+
+    def __init__(self, command: Sequence[str], *, ports: Sequence[int]) -> None:
+        """Start it and wait until all `ports` of 127.0.0.1 answer."""
+        self._process = subprocess.Popen(command, cwd=ROOT, env=os.environ | {"PYTHONPATH": str(ROOT)})
+        try:
+            for port in ports:
+                self._await(port)
+        except BaseException:
+            self.__exit__()
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._process.terminate()
+        try:
+            self._process.wait(timeout=10)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+    def cpu_s(self) -> float:
+        """User and system time of the process so far, in seconds."""
+        fields = Path(f"/proc/{self._process.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / _TICKS
+
+    def resident_kib(self) -> int:
+        """Memory of its own, in KiB."""
+        status = Path(f"/proc/{self._process.pid}/status").read_text()
+        return next(int(line.split()[1]) for line in status.splitlines() if line.startswith("RssAnon"))
+
+    def _await(self, port: int) -> None:
+        for _ in range(200):
+            if self._process.poll() is not None:
+                raise RuntimeError(f"{self._process.args!r} ended at once")
+            try:
+                socket.create_connection(("127.0.0.1", port), timeout=1).close()
+            except OSError:
+                time.sleep(0.05)
+            else:
+                return
+        raise RuntimeError(f"{self._process.args!r} does not answer on port {port}")
+
+
+def python(module: str, *arguments: object, ports: Sequence[int]) -> Measured:
+    """Start a module of ours."""
+    return Measured([sys.executable, "-m", module, *map(str, arguments)], ports=ports)
+
+
+def nginx_lacks(*modules: str) -> str | None:
+    """What is missing to run nginx with these modules; None when nothing is."""
+    if shutil.which("nginx") is None:
+        return "nginx is not installed (Debian: nginx-light)"
+    for module in modules:
+        if _module(module) is None:
+            return f"nginx has no {module} module here (Debian: libnginx-mod-{module})"
+    return None
+
+
+def nginx(folder: Path, module: str, body: str, *, ports: Sequence[int]) -> Measured:
+    """Start nginx as one process, with nothing of the system's configuration."""
+    config = folder / f"nginx-{'-'.join(map(str, ports))}.conf"
+    config.write_text(
+        f"load_module {_module(module)};\n"
+        f"daemon off; master_process off; pid {config}.pid; error_log {config}.log;\n"
+        "events { worker_connections 4096; }\n" + body
+    )
+    return Measured(["nginx", "-q", "-p", str(folder), "-e", f"{config}.log", "-c", str(config)], ports=ports)
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports of 127.0.0.1 that were free a moment ago."""
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    ports = [sock.getsockname()[1] for sock in sockets]
+    for sock in sockets:
+        sock.close()
+    return ports
+
+
+def _module(name: str) -> Path | None:
+    return next((p for folder in _MODULES if (p := folder / f"ngx_{name}_module.so").exists()), None)
