@@ -89,7 +89,11 @@ class Conversation:
     async def _sign_in(self, asked: SignInAsked, limit: asyncio.Timeout) -> bool:
         """Ask the gate and the upstream; serve the session. False when the client may try again."""
         with self._ports.registry.attempt(self._cut) as attempt:
-            outcome = await self._outcome(asked, attempt)
+            self._connection.working = True  # strangers who wait give way, this one does not
+            try:
+                outcome = await self._outcome(asked, attempt)
+            finally:
+                self._connection.working = False
             if isinstance(outcome, Refusal):
                 self._refuse(asked, outcome)
                 return False

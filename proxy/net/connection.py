@@ -47,6 +47,7 @@ class Connection:
         "id",
         "on_abort",
         "peer",
+        "working",
     )
 
     def __init__(self, sock: socket, *, peer: IPAddress | None = None) -> None:
@@ -63,6 +64,8 @@ class Connection:
         self.on_abort: Callable[[], None] | None = None
         """Called once by `abort`, for whoever has taken over reading and writing."""
         self.peer = peer
+        self.working = False
+        """Whether it is our turn though it is listened to: a sign-in that watches for the client's end."""
 
     @classmethod
     async def open_tcp(cls, host: str, port: int, *, timeout_s: float) -> Self:
@@ -117,6 +120,8 @@ class Connection:
     @property
     def waiting(self) -> bool:
         """Whether it is the peer's turn: to say its first word, to say more, or to read what was sent."""
+        if self.working:
+            return False
         return not self._heard or self._reading is not None or self._writing is not None
 
     async def receive(self, limit: int = 65_536) -> bytes:

@@ -12,6 +12,8 @@ from proxy.failures import House, imap_no
 from proxy.imap.command import ClientState
 from proxy.imap.conversation import Conversation
 from proxy.limits import PIPELINED_OCTETS
+from proxy.net.connection import ConnectionLost
+from proxy.net.strangers import Caps, Strangers
 from proxy.upstreams.place import UpstreamFailure
 from scopes.model import Service
 from support.imap_stage import GRANT, GREETING, LOGIN, PASSWORD, SIGNED_IN, Stage, closed, line, soon
@@ -221,6 +223,35 @@ async def test_no_more_is_held_than_there_is_room_for(tls):
     await asyncio.wait({running, sending})
     near.abort()
     far.abort()
+
+
+@on_both_loops
+async def test_a_sign_in_at_work_is_no_idle_stranger(tls):
+    stage = Stage(tls)
+    stage.gate.admits.clear()
+    stage.gate.answer = Refusal(reason=Reason.BAD_CREDENTIALS)
+    far, near = connections()
+    serving = asyncio.create_task(
+        Conversation(near, stage.ports(), stage.settings(), secure=True).run(asyncio.timeout(None))
+    )
+    assert await line(far) == GREETING
+    await soon(lambda: near.waiting)
+    await far.send(LOGIN)
+    await soon(stage.gate.entered.wait())
+    await turns(5)
+    strangers = Strangers(Caps(per_address=1, in_all=1))
+    assert strangers.add(near)
+    other = connections()
+    assert not strangers.add(other[0])
+    stage.gate.admits.set()
+    assert (await line(far)).startswith(b"a NO")
+    await soon(lambda: near.waiting)
+    assert strangers.add(other[0])
+    assert near.closed
+    with pytest.raises(ConnectionLost):
+        await serving
+    for each in (far, *other):
+        each.abort()
 
 
 @on_both_loops
