@@ -19,14 +19,18 @@ _MODULES = (
     Path("/usr/share/nginx/modules"),
 )
 ROOT = Path(__file__).parent.parent
+GB = 1_000_000_000
 
 
 class Measured:
     """One process of its own, ended when the block is left."""
 
-    def __init__(self, command: Sequence[str], *, ports: Sequence[int]) -> None:
-        """Start it and wait until all `ports` of 127.0.0.1 answer."""
-        self._process = subprocess.Popen(command, cwd=ROOT, env=os.environ | {"PYTHONPATH": str(ROOT)})
+    def __init__(self, command: Sequence[str], *, ports: Sequence[int], log: Path | None = None) -> None:
+        """Start it and wait until all `ports` of 127.0.0.1 answer; `log` takes what it says."""
+        environment = os.environ | {"PYTHONPATH": str(ROOT)}
+        with (log or Path(os.devnull)).open("ab") as said:
+            errors = said if log else None
+            self._process = subprocess.Popen(command, cwd=ROOT, env=environment, stderr=errors)
         try:
             for port in ports:
                 self._await(port)

@@ -18,10 +18,9 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench._processes import Measured, free_ports, nginx, nginx_lacks, python
+from bench._processes import GB, Measured, free_ports, nginx, nginx_lacks, python
 from config.authority import issue, make_authority
 
-GB = 1_000_000_000
 OURS = "wicketgate"
 TITLES = {"plain": "plain on both sides", "tls": "TLS to the client"}
 
