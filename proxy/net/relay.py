@@ -114,6 +114,7 @@ class _Session:
             direction.stop()
         for direction in (self.up, self.down):
             direction.source.abort()
+            direction.forget()
 
     def moved(self) -> None:
         self._last = self._loop.time()
@@ -209,6 +210,10 @@ class _Direction:
         """Move nothing more; the descriptors are closed by others."""
         self._enter(_State.DONE)
         self._lane.close()
+
+    def forget(self) -> None:
+        """Break the circle with the session: TLS objects are not to wait for the garbage collector."""
+        del self._session
 
     def farewell(self) -> None:
         """Tell the sink that no more comes, if it has everything and takes it at once."""
