@@ -27,6 +27,8 @@ ACCEPT_BATCH: Final = 32
 """Connections taken at one wake-up; a flood of them leaves room for those who are already here."""
 ERRORS_PER_CONNECTION: Final = 10
 """Bad commands before the connection is closed; an HTTP verb closes it at once (ALPACA)."""
+COMMANDS_PER_CONNECTION: Final = 100
+"""Commands before sign-in, good ones too: a client needs a dozen, and a flood of NOOP owns the processor."""
 SIGN_IN_FAILURES_PER_CONNECTION: Final = 5
 """Refused sign-ins before BYE; at least three, Claws Mail takes an early BYE for an outage."""
 

@@ -5,8 +5,8 @@ be said in which state is the table in `command`. In `SIGNING_IN` nothing is rea
 sign-in wait here, in order, until `granted` hands them over once or `refused` lets them be read. At STARTTLS
 everything heard in clear is forgotten (CVE-2011-0411).
 
-A refused sign-in leaves the connection open; too many of them, too many errors, lost framing and a browser's
-first line close it after a last word.
+A refused sign-in leaves the connection open; too many of them, too many errors or commands, lost framing and
+a browser's first line close it after a last word.
 """
 
 from __future__ import annotations
@@ -46,6 +46,7 @@ from proxy.imap.grammar import (
     split,
 )
 from proxy.limits import (
+    COMMANDS_PER_CONNECTION,
     ERRORS_PER_CONNECTION,
     IMAP_COMMAND_OCTETS,
     IMAP_LINE_OCTETS,
@@ -98,6 +99,7 @@ Event = SwitchToTls | SignInAsked | HangUp
 
 @dataclass(slots=True)
 class _Counts:
+    commands: int = 0
     errors: int = 0
     refused: int = 0
 
@@ -192,7 +194,7 @@ class ClientLeg:
             self._framer.refuse()
 
     def _frame(self, frame: Frame) -> None:
-        if not self._is_legal(frame):
+        if self._is_one_too_many() or not self._is_legal(frame):
             return
         try:
             command = parse(frame, nesting=IMAP_NESTING)
@@ -222,6 +224,14 @@ class ClientLeg:
             case Noop():
                 pass
         self._say(command.tag, b"OK done")
+
+    def _is_one_too_many(self) -> bool:
+        """Count a command, good or bad; answering them for ever would keep others waiting."""
+        self._counts.commands += 1
+        if self._counts.commands <= COMMANDS_PER_CONNECTION:
+            return False
+        self._bye(b"too many commands")
+        return True
 
     def _is_legal(self, frame: Frame) -> bool:
         """Look a command up by its first words; what is not taken is answered here."""

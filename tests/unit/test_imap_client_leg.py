@@ -6,7 +6,7 @@ from auth.refusal import Reason, Refusal
 from proxy.failures import House, imap_no
 from proxy.imap.client_leg import ClientLeg, HangUp, SignInAsked, SwitchToTls
 from proxy.imap.command import ClientState
-from proxy.limits import PIPELINED_OCTETS
+from proxy.limits import COMMANDS_PER_CONNECTION, PIPELINED_OCTETS
 
 HOUSE = House(host="mail.example.org")
 
@@ -147,3 +147,23 @@ def test_hang_up_comes_once():
     assert made.next() == HangUp()
     assert made.next() is None
     assert made.take_output() == b"* BYE see you\r\na OK done\r\n"
+
+
+@pytest.mark.parametrize("secure", [False, True])
+def test_a_flood_of_good_commands_ends(secure):
+    made = leg(secure=secure)
+    made.receive(b"a NOOP\r\n" * (COMMANDS_PER_CONNECTION + 50))
+    assert made.next() == HangUp()
+    told = made.take_output().splitlines()
+    assert told == [b"a OK done"] * COMMANDS_PER_CONNECTION + [b"* BYE too many commands"]
+
+
+def test_starttls_gives_no_new_count_of_commands():
+    made = leg(secure=False)
+    made.receive(b"a NOOP\r\n" * (COMMANDS_PER_CONNECTION - 1) + b"b STARTTLS\r\n")
+    assert made.next() == SwitchToTls()
+    made.secured()
+    made.take_output()
+    made.receive(b"c NOOP\r\n")
+    assert made.next() == HangUp()
+    assert made.take_output() == b"* BYE too many commands\r\n"
