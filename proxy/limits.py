@@ -73,6 +73,8 @@ RELAY_CLOSING_S: Final = 10.0
 """How long the rest of a session may be quiet once one side has ended."""
 CLOSE_S: Final = 2.0
 """For the last words of a connection to reach a peer that is still writing."""
+CLOSE_OCTETS: Final = 1_048_576
+"""Of that peer's octets thrown away meanwhile; one that sends more is not listening."""
 TCP_KEEPALIVE_IDLE_S: Final = 120
 TCP_KEEPALIVE_INTERVAL_S: Final = 30
 TCP_KEEPALIVE_PROBES: Final = 4

@@ -183,16 +183,17 @@ class Connection:
     async def close(self, timeout_s: float = limits.CLOSE_S) -> None:
         """Send what is kept, then the end, and let the peer read it: at most `timeout_s`. Never raises.
 
-        What the peer still sends is thrown away: a socket closed with octets unread is reset by the kernel,
-        and the reset may overtake our last words.
+        What the peer still sends is thrown away, `CLOSE_OCTETS` at most: a socket closed with octets unread
+        is reset by the kernel, and the reset may overtake our last words.
         """
+        left = limits.CLOSE_OCTETS
         try:
             async with asyncio.timeout(timeout_s):
                 await self._flush()
                 while not self.channel.finish(clean=True):
                     await self._writable()
-                while await self.receive():
-                    pass
+                while left > 0 and (thrown_away := await self.receive()):
+                    left -= len(thrown_away)
         except (ConnectionLost, TimeoutError):
             pass
         finally:

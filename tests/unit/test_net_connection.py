@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import socket
 from ipaddress import ip_address
@@ -199,6 +200,26 @@ async def test_last_words_reach_a_peer_that_was_still_writing(tls, kind):
     assert await read_all(client) == b"* BYE too many errors\r\n"
     client.abort()
     await closing
+
+
+@on_both_loops
+async def test_close_does_not_wait_for_a_peer_that_never_stops():
+    client, server = connections()
+
+    async def flood() -> None:
+        with contextlib.suppress(ConnectionLost):
+            while True:
+                await client.send(BIG)
+
+    flooding = asyncio.create_task(flood())
+    try:
+        async with asyncio.timeout(30):
+            await server.close(timeout_s=60)
+        assert server.closed
+    finally:
+        flooding.cancel()
+        await asyncio.wait({flooding})
+        client.abort()
 
 
 @KINDS
