@@ -1,6 +1,7 @@
 """What every part of the tests shares."""
 
 import contextlib
+import gc
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,12 @@ from support.running import running_demo
 
 settings.register_profile("wicketgate", deadline=None)
 settings.load_profile("wicketgate")
+
+
+def pytest_collection_finish():
+    """Take what is loaded by now out of the collector's way: tests that look for leaks collect often."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")
