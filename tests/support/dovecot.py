@@ -26,6 +26,7 @@ ssl_cert = <{folder}/tls/server.pem
 ssl_key = <{folder}/tls/server.key
 mail_location = maildir:{folder}/mail/%u
 auth_mechanisms = plain
+{compression}
 first_valid_uid = 1
 mail_uid = {uid}
 mail_gid = {gid}
@@ -53,6 +54,11 @@ service imap-login {{
     ssl = yes
   }}
 }}
+service anvil {{
+  unix_listener anvil-auth-penalty {{
+    mode = 0
+  }}
+}}
 """
 _AS_USER = """\
 default_internal_user = {user}
@@ -61,6 +67,13 @@ default_internal_group = {group}
 service anvil {{
   chroot =
 }}
+"""
+_MODULES = Path("/usr/lib/dovecot/modules")
+_COMPRESSION = """\
+mail_plugins = zlib
+protocol imap {
+  mail_plugins = zlib imap_zlib
+}
 """
 
 
@@ -111,11 +124,12 @@ def _write(made: Dovecot) -> Path:
     if root:
         os.chown(folder / "mail", owner.pw_uid, owner.pw_gid)
     users = "" if root else _AS_USER.format(user=owner.pw_name, group=owner.pw_gid)
+    compression = _COMPRESSION if (_MODULES / "lib30_imap_zlib_plugin.so").exists() else ""
     config = folder / "dovecot.conf"
     config.write_text(
         _CONFIG.format(
             folder=folder, uid=owner.pw_uid, gid=owner.pw_gid, users=users, chroot="" if root else "chroot =",
-            imap=made.imap, imaps=made.imaps,
+            imap=made.imap, imaps=made.imaps, compression=compression,
         )
     )  # fmt: skip
     return config
@@ -131,11 +145,13 @@ def _wait(made: Dovecot, process: subprocess.Popen[str]) -> None:
     context = ssl.create_default_context(cafile=made.ca_file)
     while process.poll() is None:
         try:
-            with socket.create_connection(("127.0.0.1", made.imaps), timeout=10) as sock:
-                with context.wrap_socket(sock, server_hostname="localhost") as tls:
-                    greeting = tls.recv(4096)
-                    assert greeting.startswith(b"* OK"), (made.folder / "log").read_text()
-                    return
+            with (
+                socket.create_connection(("127.0.0.1", made.imaps), timeout=10) as sock,
+                context.wrap_socket(sock, server_hostname="localhost") as tls,
+            ):
+                greeting = tls.recv(4096)
+                assert greeting.startswith(b"* OK"), (made.folder / "log").read_text()
+                return
         except ConnectionRefusedError:
             continue
     raise AssertionError(f"Dovecot did not start: {process.stderr.read() if process.stderr else ''}")

@@ -116,6 +116,16 @@ def make_gate(folder: Path, upstream: str = _BUILT_IN) -> House:
     return House(file)
 
 
+def behind(folder: Path, address: str, secret: str, **more: object) -> str:
+    """Give the lines of `[upstream.imap]`, for a server where we are `gate`; the secret goes to `folder`."""
+    file = folder / "upstream.secret"
+    file.write_text(secret + "\n")
+    file.chmod(0o400)
+    sign_in = f'{{ kind = "authzid", user = "gate", secret_file = "{file}" }}'
+    lines = [f'address = "{address}"', f"sign_in = {sign_in}"]
+    return "\n".join(lines + [f'{key} = "{value}"' for key, value in more.items()])
+
+
 @contextmanager
 def running_gate(house: House) -> Iterator[Serving]:
     """Serve a configuration until the block ends, which must be a clean end."""

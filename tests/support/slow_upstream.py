@@ -12,6 +12,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from support.serving import behind
+
 SECRET = "open sesame"
 _PATIENCE_S = 30.0
 _CAPABILITIES = b"[CAPABILITY IMAP4rev1 IDLE]"
@@ -87,11 +89,7 @@ class SlowUpstream(socketserver.ThreadingUnixStreamServer):
 
     def settings(self, folder: Path) -> str:
         """Give the lines of `[upstream.imap]`; the secret's file is written to `folder`."""
-        secret = folder / "upstream.secret"
-        secret.write_text(SECRET + "\n")
-        secret.chmod(0o400)
-        sign_in = f'{{ kind = "authzid", user = "gate", secret_file = "{secret}" }}'
-        return f'address = "unix:{self.path}"\nsign_in = {sign_in}'
+        return behind(folder, f"unix:{self.path}", SECRET)
 
     def next_arrival(self) -> Arrival:
         """Wait for the gate's next connection."""
