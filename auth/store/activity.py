@@ -1,8 +1,9 @@
 """What happened, as opposed to what is allowed: history of sign-ins, last use, workers' reports.
 
 It lives in a file of its own that may be lost without harm: `ActivityLog` opens it when first needed, and
-again after a failure, so a broken file disturbs neither the start of the server nor a sign-in. Its calls
-raise `StoreUnavailable`; who calls decides to do without. History is bounded in age and in number.
+again when another file is in its place, so a broken or lost one disturbs neither the start of the server nor
+a sign-in. Its calls raise `StoreUnavailable`; who calls decides to do without. History is bounded in age and
+in number.
 """
 
 from __future__ import annotations
@@ -47,6 +48,7 @@ class ActivityLog:
         self._busy_s = busy_s
         self._opening = asyncio.Lock()
         self._database: Database | None = None
+        self._file: tuple[int, int] | None = None
         self._closed = False
 
     async def read(self, work: Callable[[Tx], T]) -> T:
@@ -68,9 +70,20 @@ class ActivityLog:
         async with self._opening:
             if self._closed:
                 raise StoreUnavailable("the store is closed")
+            if self._database is not None and self._identity() != self._file:
+                await self._database.close()  # what it would write, no other process would find
+                self._database = None
             if self._database is None:
                 self._database = await Database.open(self._path, History.ACTIVITY, busy_s=self._busy_s)
+                self._file = self._identity()
             return self._database
+
+    def _identity(self) -> tuple[int, int] | None:
+        try:
+            status = self._path.stat()
+        except OSError:
+            return None
+        return status.st_dev, status.st_ino
 
 
 def record_sign_ins(tx: Tx, records: Sequence[SignInRecord]) -> None:
