@@ -77,6 +77,7 @@ def run(main: Coroutine[Any, Any, None], *, level: int = logging.INFO) -> None:
     logging.basicConfig(
         stream=sys.stderr, level=level, format="%(asctime)s %(levelname)s %(name)s %(message)s", force=True
     )
+    logging.getLogger("alembic").setLevel(logging.WARNING)  # that a file is made is no news
     with asyncio.Runner(loop_factory=_new_event_loop) as runner:
         runner.run(main)
 
