@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import logging
+import os
 import signal
 import sys
 from collections.abc import Callable, Coroutine, Sequence
@@ -244,5 +245,6 @@ def _bind(place: Listen) -> Any:
                 hint = "ports below 1024 need privileges: choose a higher one, or grant CAP_NET_BIND_SERVICE"
             case _:
                 hint = "see whether this machine has the address"
-        what = f"cannot listen on {place}: {(error.strerror or type(error).__name__).lower()}"
+        reason = os.strerror(error.errno) if error.errno else type(error).__name__
+        what = f"cannot listen on {place}: {reason.lower()}"
         raise ServeError(what, hint) from None

@@ -37,6 +37,8 @@ _NAME_OCTETS: Final = 32
 class ChildFailedError(Exception):
     """A child did not come up. The text is for the administrator."""
 
+    hint = "see what it said; if another Wicketgate serves the same folder, end that one first"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Time:
@@ -132,7 +134,7 @@ class Child:
         """Log what the child writes; a line longer than the reader's buffer comes in pieces."""
         while octets := await stream.read(4096):
             for line in octets.decode("utf-8", "backslashreplace").splitlines():
-                self._last_words = line
+                self._last_words = line.removeprefix("error: ")
                 _LOG.warning("%s: %s", self._name, line)
 
     async def _end(self) -> None:
