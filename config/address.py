@@ -95,6 +95,9 @@ def parse(text: str, folder: Path = Path()) -> Address:
     if scheme not in (AddressKind.IMAPS, AddressKind.IMAP_STARTTLS):
         raise AddressError(f"{scheme}:// is not a kind of upstream address", _scheme_hint(scheme))
     kind = AddressKind(scheme)
+    if "@" in rest:
+        hint = f"write {kind}://HOST or {kind}://HOST:PORT, nothing more; sign_in holds the user"
+        raise AddressError("an upstream address holds no user and no password", hint)
     host, port = _split(rest.removesuffix("/"), f"write {kind}://HOST or {kind}://HOST:PORT, nothing more")
     if port == 0:
         raise AddressError("port 0 cannot be connected to", f"leave the port out for {_DEFAULT_PORT[kind]}")

@@ -47,15 +47,22 @@ def inspect(config: Config, file: Path, now: datetime) -> list[Problem]:
 def folder_problems(folder: Path, file: Path, key: str) -> Iterator[Problem]:
     """Tell whether the server could keep files in `folder`, which it makes when its parent allows it."""
     hint = "let the user who runs the server own it, mode 0700"
-    if not folder.exists():
+    try:
+        mode = folder.stat().st_mode
+    except (FileNotFoundError, NotADirectoryError):
         if not (folder.parent.is_dir() and os.access(folder.parent, os.W_OK | os.X_OK)):
             what = f"the folder {folder} does not exist and cannot be made"
             yield Problem(file=file, key=key, what=what, hint=f"run: mkdir -p -m 0700 {folder}")
-    elif not folder.is_dir():
+        return
+    except OSError as error:
+        what = f"the folder {folder} cannot be looked at: {reason(error)}"
+        yield Problem(file=file, key=key, what=what, hint=access_hint(error))
+        return
+    if not stat.S_ISDIR(mode):
         yield Problem(file=file, key=key, what=f"{folder} is not a folder", hint="name a folder")
     elif not os.access(folder, os.R_OK | os.W_OK | os.X_OK):
         yield Problem(file=file, key=key, what=f"the folder {folder} cannot be written to", hint=hint)
-    elif folder.stat().st_mode & stat.S_IWOTH:
+    elif mode & stat.S_IWOTH:
         yield Problem(file=file, key=key, what=f"everybody can write to the folder {folder}", hint=hint)
 
 

@@ -94,6 +94,8 @@ def _parse(file: Path) -> dict[str, Any]:
     except FileNotFoundError:
         hint = "name the file with -c, or make one with: wicketgate init DIR"
         raise _stopped(file, "there is no such file", hint) from None
+    except IsADirectoryError:
+        raise _stopped(file, "is a folder", "name the config file in it, often wicketgate.toml") from None
     except OSError as error:
         raise _stopped(file, f"cannot be read: {reason(error)}", access_hint(error)) from None
     except UnicodeDecodeError:

@@ -197,9 +197,7 @@ class Keys(Section):
             try:
                 keys[name] = read_key(path)
             except PrivateFileError as error:
-                problems.append(
-                    Problem(file=path, key=f"keys.files.{name}", what=str(error), hint=error.hint)
-                )
+                problems.append(Problem(key=f"keys.files.{name}", what=str(error), hint=error.hint))
         if problems:
             raise ConfigErrors(problems)
         return keys

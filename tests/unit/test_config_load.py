@@ -227,8 +227,11 @@ def test_files_that_cannot_be_read_at_all(tmp_path: Path) -> None:
     with pytest.raises(ConfigErrors, match="no such file") as caught:
         load(tmp_path / "absent.toml")
     assert "wicketgate init" in caught.value.problems[0].hint
-    with pytest.raises(ConfigErrors, match="cannot be read"):
+    with pytest.raises(ConfigErrors, match="is a folder") as caught:
         load(tmp_path)
+    assert "wicketgate.toml" in caught.value.problems[0].hint
+    with pytest.raises(ConfigErrors, match="cannot be read"):
+        load(tmp_path / ("x" * 300))
     broken = tmp_path / "broken.toml"
     broken.write_bytes(b"[server\n")
     with pytest.raises(ConfigErrors, match=r"is not TOML.*line 1"):
