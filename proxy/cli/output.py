@@ -12,6 +12,7 @@ import json
 import os
 import sys
 import traceback
+import unicodedata
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -25,6 +26,7 @@ from auth.hashing import Busy
 from auth.seal import UnknownKey, UnsealError
 from auth.store.errors import StoreUnavailable
 from config.address import AddressError
+from config.private import PrivateFileError, reason
 from config.problems import ConfigErrors, Problem
 
 P = ParamSpec("P")
@@ -57,6 +59,10 @@ class Misuse(Failure):
     exit_code = MISUSED
 
 
+class OutputLost(Failure):
+    """Standard output took no more: a full disk, a closed stream. What was done before stays done."""
+
+
 @runtime_checkable
 class Hinted(Protocol):
     """An error of ours that is meant for people."""
@@ -76,14 +82,20 @@ def fail_usage(what: str, hint: str = "") -> NoReturn:
 
 def complain(what: str, hint: str = "") -> None:
     """Write an error, and what to do, to standard error."""
-    click.echo(f"error: {plain(what)}", err=True)
+    _remark(f"error: {plain(what)}")
     if hint:
-        click.echo(f"hint: {plain(hint)}", err=True)
+        _remark(f"hint: {plain(hint)}")
 
 
 def note(text: str) -> None:
     """Write a remark beside the answer to standard error."""
-    click.echo(f"note: {plain(text)}", err=True)
+    _remark(f"note: {plain(text)}")
+
+
+def _remark(line: str) -> None:
+    """Write to standard error; where it takes nothing, the exit code still tells."""
+    with suppress(OSError):
+        click.echo(line, err=True)
 
 
 def guarded(command: Callable[P, T]) -> Callable[P, T]:
@@ -107,7 +119,7 @@ def _explained(error: Exception) -> Failure:
     match error:
         case ConfigErrors():
             return Misuse(*((str(problem), problem.hint) for problem in error.problems))
-        case AddressError():
+        case AddressError() | PrivateFileError():
             return Misuse((str(error), error.hint))
         case Hinted():
             return Failure((str(error), error.hint))
@@ -135,10 +147,10 @@ def _place(error: Exception) -> str:
 
 
 def finish_output() -> bool:
-    """Flush standard output; False when whoever read it has gone. Never raises."""
+    """Flush standard output; False when it takes no more. Never raises."""
     try:
         sys.stdout.flush()
-    except (BrokenPipeError, ValueError):
+    except (OSError, ValueError):
         abandon_output()
         return False
     return True
@@ -153,18 +165,25 @@ def abandon_output() -> None:
 
 
 def say(text: str = "") -> None:
-    """Write a line of the answer."""
-    click.echo(text)
+    """Write a line of the answer; raises BrokenPipeError, and OutputLost when it cannot be written."""
+    try:
+        click.echo(text)
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        abandon_output()
+        hint = "what the command was to change may be done: look before you repeat it"
+        raise OutputLost((f"the answer cannot be written: {reason(error)}", hint)) from None
 
 
 def emit(value: object) -> None:
     """Write the answer as JSON, ASCII only, so that it passes through any terminal and locale."""
-    click.echo(json.dumps(value, indent=2))
+    say(json.dumps(value, indent=2))
 
 
 def emit_line(value: object) -> None:
     """Write JSON on one line, for an answer that comes in parts."""
-    click.echo(json.dumps(value))
+    say(json.dumps(value))
 
 
 def json_option(command: Callable[P, T]) -> Callable[P, T]:
@@ -175,9 +194,16 @@ def json_option(command: Callable[P, T]) -> Callable[P, T]:
 def table(headers: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     """Write columns, each as wide as its widest cell, control characters escaped."""
     cells = [tuple(headers), *(tuple(map(plain, row)) for row in rows)]
-    widths = [max(len(line[column]) for line in cells) for column in range(len(headers))]
+    widths = [max(columns(line[column]) for line in cells) for column in range(len(headers))]
     for line in cells:
-        say(_GAP.join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
+        padded = (cell + " " * (width - columns(cell)) for cell, width in zip(line, widths, strict=True))
+        say(_GAP.join(padded).rstrip())
+
+
+def columns(text: str) -> int:
+    """Count the columns a terminal gives to a text: two for wide letters and pictures, none for marks."""
+    wide = sum(unicodedata.east_asian_width(mark) in "WF" for mark in text)
+    return len(text) + wide - sum(unicodedata.combining(mark) != 0 for mark in text)
 
 
 def plain(text: str) -> str:

@@ -166,7 +166,8 @@ def _use_facts(use: LastUse) -> dict[str, Any]:
 def _remarks(row: AppPasswordRow, now: float) -> str:
     parts = []
     if row.expires_at is not None and expires_soon(row, now):
-        parts.append(f"expires in {counted(int(row.expires_at - now) // DAY_S, 'day')}")
+        days = int(row.expires_at - now) // DAY_S
+        parts.append(f"expires in {counted(days, 'day')}" if days else "expires in less than a day")
     if row.limits.networks:
         parts.append("only from " + ", ".join(str(network) for network in row.limits.networks))
     return "; ".join([*parts, *filter(None, [_shown(row)])])

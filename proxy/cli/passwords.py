@@ -6,17 +6,29 @@ killed or loses the reader in between leaves a row that lists say was perhaps ne
 
 from __future__ import annotations
 
-from ipaddress import ip_network
+from ipaddress import ip_interface, ip_network
 from typing import Any, Final, TypedDict, Unpack
 
 import click
 
 from auth.accounts import Minted, MintRequest, Proof
+from auth.names import canonical
 from auth.secret import Secret
 from auth.store.errors import StoreUnavailable
 from proxy.cli.app import Invocation
 from proxy.cli.desk import Desk, counted, operator, owner
-from proxy.cli.output import Moment, abandon_output, emit, fail, finish_output, json_option, note, plain, say
+from proxy.cli.output import (
+    Moment,
+    OutputLost,
+    abandon_output,
+    emit,
+    fail,
+    finish_output,
+    json_option,
+    note,
+    plain,
+    say,
+)
 from proxy.cli.password_lists import history, list_active, scope_words
 from proxy.cli.questions import ask_hidden, confirm, primary_file_option, primary_password, yes_option
 from proxy.cli.times import expiry
@@ -29,10 +41,17 @@ _NOT_SHOWN_HINT: Final = "it is listed as perhaps never shown; revoke it by its 
 def network(text: str) -> Network:
     """Read an address or a network such as `192.0.2.0/24`; raises click.BadParameter."""
     try:
-        return ip_network(text)
+        found = ip_network(text, strict=False)
     except ValueError:
         hint = "write an address or a network, as in 192.0.2.0/24"
         raise click.BadParameter(f"{text!r} is neither; {hint}") from None
+    if "%" in text:
+        raise click.BadParameter(f"{text!r} names an interface; write the address without it")
+    if ip_interface(text).ip != found.network_address:
+        raise click.BadParameter(
+            f"{text!r} is an address within a network; write {found}, or the address alone"
+        )
+    return found
 
 
 class CreateOptions(TypedDict):
@@ -105,6 +124,7 @@ def create(invocation: Invocation, email: str, **options: Unpack[CreateOptions])
 def revoke(invocation: Invocation, email: str, which: str, as_json: bool) -> None:
     """End one app password of EMAIL for good; its sessions are cut."""
     with Desk(invocation.config()) as desk:
+        email = desk.run(desk.accounts.find(email)).email
         revocation = desk.run(desk.accounts.revoke(email, which, operator()))
         cut = desk.cut(revocation)
     row = revocation.app_password
@@ -126,8 +146,9 @@ def revoke(invocation: Invocation, email: str, which: str, as_json: bool) -> Non
 def revoke_all(invocation: Invocation, email: str, yes: bool, as_json: bool) -> None:
     """End all app passwords of EMAIL for good; their sessions are cut."""
     with Desk(invocation.config()) as desk:
+        email = desk.run(desk.accounts.find(email)).email
         active = desk.run(desk.accounts.preview(email))
-        confirm(f"Revoke {counted(active, 'app password')} of {email}. Go on?", yes=yes)
+        confirm(f"Revoke {counted(active, 'app password')} of {plain(email)}. Go on?", yes=yes)
         cut = desk.cut(desk.run(desk.accounts.revoke_all(email, operator())))
     if as_json:
         emit({"email": email} | cut.facts)
@@ -154,7 +175,7 @@ def _show_once(desk: Desk, email: str, minted: Minted, *, as_json: bool) -> None
         else:
             _print(email, minted)
         shown = finish_output()
-    except (BrokenPipeError, OSError):
+    except (OSError, OutputLost):
         abandon_output()
         shown = False
     if not shown:
@@ -168,7 +189,8 @@ def _show_once(desk: Desk, email: str, minted: Minted, *, as_json: bool) -> None
 def _print(email: str, minted: Minted) -> None:
     """Show an app password to a person."""
     until = "" if minted.expires_at is None else f", until {Moment(minted.expires_at).text} UTC"
-    say(f"{plain(minted.label)} ({scope_words(minted.scopes)}{until}), signing in as {plain(email)}:")
+    name = plain(canonical(email) or email)
+    say(f"{plain(minted.label)} ({scope_words(minted.scopes)}{until}), signing in as {name}:")
     say("")
     say(f"    {minted.password.reveal()}")
     say("")

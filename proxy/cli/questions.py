@@ -89,10 +89,14 @@ def read_password(file: str) -> Secret:
             with Path(file).open("rb") as opened:
                 octets = opened.read(PASSWORD_OCTETS + 1)
         line = octets.decode("utf-8").removesuffix("\n").removesuffix("\r")
+    except FileNotFoundError:
+        fail_usage(f"{file} cannot be read: no such file", f"relative paths start here, at {Path.cwd()}")
     except OSError as error:
-        fail_usage(f"{file} cannot be read: {reason(error)}", access_hint(error))
+        fail_usage(f"{name} cannot be read: {reason(error)}", access_hint(error))
     except UnicodeDecodeError:
         fail_usage(f"{name} is not UTF-8 text", "write the password as one line")
+    if not octets:
+        fail_usage(f"{name} is empty", "write the password as one line")
     if not line or len(octets) > PASSWORD_OCTETS or any(mark in line for mark in "\r\n\0"):
         fail_usage(f"{name} does not hold exactly one line", "write the password as one line")
     return Secret(line)

@@ -8,6 +8,7 @@ from auth.seal import UnknownKey
 from auth.secret import Secret
 from auth.store.errors import StoreUnavailable
 from config.address import AddressError
+from config.private import PrivateFileError
 from config.problems import ConfigErrors, Problem
 from config.scaffold import ScaffoldError
 from proxy.cli.output import Failure, Misuse, fail, fail_usage, guarded, plain, table
@@ -31,6 +32,7 @@ def ended(error: BaseException) -> Failure:
         (Busy(), 1, "too busy"),
         (PermissionError(13, "Permission denied", "/x"), 1, "/x: permission denied"),
         (AddressError("no host", "write one"), 2, "no host"),
+        (PrivateFileError("/k is missing", "make it"), 2, "/k is missing"),
         (UnknownKey("2025"), 2, "cannot be read with the keys"),
     ],
 )
@@ -85,6 +87,19 @@ def test_a_table_escapes_what_a_terminal_obeys(capsys: pytest.CaptureFixture[str
         r"longer    -",
     ]
     assert plain("a\u202eb\x00") == "a\\u202eb\\x00"
+
+
+def test_columns_stand_below_each_other_for_wide_letters_and_marks(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    table(("LABEL", "N"), [("phone", "1"), ("\u643a\u5e2f", "2"), ("\U0001f4f1", "3"), ("e\u0301tui", "4")])
+    assert capsys.readouterr().out.splitlines() == [
+        "LABEL  N",
+        "phone  1",
+        "\u643a\u5e2f   2",
+        "\U0001f4f1     3",
+        "e\u0301tui   4",
+    ]
 
 
 def test_a_secret_shows_nothing_in_any_line(capsys: pytest.CaptureFixture[str]) -> None:

@@ -112,6 +112,8 @@ def test_on_a_terminal_the_proof_is_asked_without_echo(house: House, seed: Secre
         ("--operator", "--expires", "yesterday"),
         ("--operator", "--expires", "2020-01-01"),
         ("--operator", "--from", "10.0.0.1/8"),
+        ("--operator", "--from", "fe80::1%eth0"),
+        ("--operator", "--from", "10.0.0.1/33"),
         ("--operator", "--scope", "everything"),
     ],
 )
@@ -120,6 +122,11 @@ def test_wrong_usage(house: House, seed: Secret, options: tuple[str, ...]) -> No
     assert done.exit_code == 2, done.output
     assert "\nhint: " in done.stderr
     assert house.ask("password", "list", ALICE) == []
+
+
+def test_an_address_within_a_network_is_refused_with_the_network(house: House, seed: Secret) -> None:
+    options = ("--label", "x", "--scope", "mail", "--operator", "--from", "10.1.2.3/8")
+    assert "write 10.0.0.0/8" in house.run("password", "create", ALICE, *options).stderr
 
 
 def test_what_is_refused_with_a_reason(house: House, seed: Secret) -> None:
@@ -143,6 +150,11 @@ def test_what_expires_soon_is_shown(house: House, seed: Secret) -> None:
     assert "1 app password will expire within 14 days" in screen
     assert "expires in 12 days" in screen
     assert "only from 192.0.2.0/24" in screen
+
+
+def test_the_last_day_is_not_nought_days(house: House, seed: Secret) -> None:
+    minted(house, "brief", "--expires", "1d")
+    assert "expires in less than a day" in house.run("password", "list", ALICE).stdout
 
 
 @pytest.mark.parametrize("key", ["id", "label", "selector"])

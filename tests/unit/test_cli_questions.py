@@ -30,7 +30,16 @@ def test_what_is_not_one_line(file: Path, octets: bytes) -> None:
 
 
 def test_a_file_that_is_not_there(file: Path) -> None:
-    with pytest.raises(Misuse, match="no such file"):
+    with pytest.raises(Misuse, match="no such file") as caught:
+        read_password(str(file))
+    assert str(Path.cwd()) in caught.value.problems[0][1]
+
+
+def test_a_folder_and_an_empty_file(file: Path) -> None:
+    with pytest.raises(Misuse, match="is a directory"):
+        read_password(str(file.parent))
+    file.touch()
+    with pytest.raises(Misuse, match="is empty"):
         read_password(str(file))
 
 
