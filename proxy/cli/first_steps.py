@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import shlex
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Final
 
 import click
 
@@ -17,6 +21,9 @@ from config.problems import ConfigErrors, Problem
 from config.scaffold import init_dir
 from proxy.cli.app import Invocation
 from proxy.cli.output import MISUSED, complain, emit, json_option, problem_facts, say
+
+_BESIDE: Final = ("", "-wal", "-shm")
+"""What SQLite keeps under the name of a store file: the file, its log and the log's index."""
 
 
 @click.command(short_help="Write a first configuration into DIR.")
@@ -42,9 +49,11 @@ def init(folder: Path, hosts: tuple[str, ...], as_json: bool) -> None:
         return
     say(f"made {file}")
     say(f"devices must trust {file.parent / 'tls' / 'ca.pem'}")
+    places = ", ".join(str(place) for place in (*config.listen.imaps, *config.listen.imap))
+    say(f"it listens on {places}, with the built-in mailbox behind it: edit [listen] and [upstream.imap]")
     say("")
     say("next:")
-    say(f"  export WICKETGATE_CONFIG={file}")
+    say(f"  export WICKETGATE_CONFIG={shlex.quote(str(file))}")
     say("  wicketgate account add you@example.org")
     say("  wicketgate account enrol-2fa you@example.org")
     say("  wicketgate password create you@example.org --label phone --scope mail")
@@ -76,10 +85,28 @@ def check(ctx: click.Context, invocation: Invocation, as_json: bool) -> None:
     ctx.exit(MISUSED if problems else 0)
 
 
+def _foreign_files(config: Config, file: Path) -> Iterator[Problem]:
+    """Find store files that this user cannot use, and such as root has made in the server's own folder."""
+    files = (("store.url", config.store.gate_file), ("store.activity_url", config.store.activity_file))
+    for key, path in ((key, path.with_name(path.name + end)) for key, path in files for end in _BESIDE):
+        try:
+            owner, user = path.stat().st_uid, path.parent.stat().st_uid
+        except OSError:
+            continue
+        if not os.access(path, os.R_OK | os.W_OK):
+            hint = "let the user who runs the server own it, mode 0600"
+            yield Problem(file=file, key=key, what=f"{path} cannot be written to", hint=hint)
+        elif owner == 0 != user:
+            what = f"{path} belongs to root, its folder to user {user}, whose server cannot open it"
+            yield Problem(file=file, key=key, what=what, hint=f"run: chown {user} {path}")
+
+
 async def _store_problems(config: Config, file: Path) -> list[Problem]:
     """Open what there is of the store; what is not there yet is made by the first command that needs it."""
-    if not config.store.gate_file.exists():
+    if not os.path.exists(config.store.gate_file):  # noqa: PTH110 - unlike Path's, this one never raises
         return []
+    if foreign := list(_foreign_files(config, file)):
+        return foreign
     hint = "run this as the server's user, and see whether the file is whole and its disk has room"
     try:
         store = await Store.open(config.store.url, config.store.activity_url)

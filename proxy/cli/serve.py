@@ -1,11 +1,22 @@
-"""`wicketgate serve`: run the gate until it is told to stop."""
+"""`wicketgate serve`: run the gate until it is told to stop.
+
+What `wicketgate check` would find is looked for first. What does not keep the gate from starting, such as an
+expired certificate, is noted once it serves; when it cannot start for such a cause, everything found is said.
+"""
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import click
 
+from config.inspect import inspect
+from config.private import PrivateFileError
+from config.problems import ConfigErrors
 from proxy.cli.app import Invocation
-from proxy.server import run
+from proxy.cli.output import fail_usage, note
+from proxy.net.tls import CertificateProblem
+from proxy.server import Bound, run
 from proxy.server import serve as serve_gate
 
 
@@ -13,4 +24,21 @@ from proxy.server import serve as serve_gate
 @click.pass_obj
 def serve(invocation: Invocation) -> None:
     """Run the gate in the foreground, logging to standard error, until SIGTERM or Ctrl-C."""
-    run(serve_gate(invocation.config()))
+    config = invocation.config()
+    problems = inspect(config, invocation.file().absolute(), datetime.now(UTC))
+    serving = False
+
+    def ready(_: Bound) -> None:
+        nonlocal serving
+        serving = True
+        for problem in problems:
+            note(f"{problem}; {problem.hint}")
+
+    try:
+        run(serve_gate(config, ready=ready))
+    except (CertificateProblem, ConfigErrors, PrivateFileError, OSError) as error:
+        if problems and not serving:
+            raise ConfigErrors(problems) from None
+        if isinstance(error, CertificateProblem):
+            fail_usage(str(error), "see what is wrong with: wicketgate check")
+        raise

@@ -59,6 +59,12 @@ def test_init_takes_names_and_says_where_things_are(tmp_path: Path) -> None:
     assert wicketgate("-c", facts["config"], "check").exit_code == 0
 
 
+def test_init_says_what_can_be_typed_as_it_stands(tmp_path: Path) -> None:
+    done = wicketgate("init", tmp_path / "my gate")
+    assert f"export WICKETGATE_CONFIG='{tmp_path}/my gate/wicketgate.toml'" in done.stdout
+    assert "it listens on 127.0.0.1:1993, 127.0.0.1:1143, with the built-in mailbox" in done.stdout
+
+
 def test_init_overwrites_nothing(config: Path) -> None:
     before = config.read_bytes()
     done = wicketgate("init", config.parent)
@@ -109,6 +115,44 @@ def test_check_looks_at_files_and_store(config: Path) -> None:
     assert all(problem["what"] and problem["hint"] for problem in facts["problems"])
 
 
+def test_check_goes_on_where_a_folder_cannot_be_looked_at(config: Path) -> None:
+    folder = config.parent
+    (folder / "data").rmdir()
+    (folder / "data").symlink_to("data")
+    (folder / "tls" / "server.pem").unlink()
+    done = wicketgate("-c", config, "check", "--json")
+    assert done.exit_code == 2, done.output
+    problems = json.loads(done.stdout)["problems"]
+    assert [problem["key"] for problem in problems] == ["tls.certificate[0].certificate", "server.data"]
+    assert "cannot be looked at" in problems[1]["what"]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a folder away")
+@pytest.mark.parametrize("name", ["gate.db", "gate.db-shm", "activity.db"])
+def test_check_finds_what_root_has_made_in_the_servers_folder(config: Path, name: str) -> None:
+    data = config.parent / "data"
+    assert wicketgate("-c", config, "account", "list").exit_code == 0
+    for beside in ("activity.db", "gate.db-wal", "gate.db-shm"):
+        (data / beside).touch(mode=0o600)
+    os.chown(data, 1000, 1000)
+    for file in data.iterdir():
+        os.chown(file, *(0, 0) if file.name == name else (1000, 1000))
+    done = wicketgate("-c", config, "check")
+    assert done.exit_code == 2
+    assert f"{data / name} belongs to root" in done.stderr
+    assert f"hint: run: chown 1000 {data / name}\n" in done.stderr
+    assert done.stderr.count("error: ") == 1
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write to any file")
+def test_check_finds_a_store_that_cannot_be_written_to(config: Path) -> None:
+    assert wicketgate("-c", config, "account", "list").exit_code == 0
+    (config.parent / "data" / "gate.db").chmod(0o400)
+    done = wicketgate("-c", config, "check")
+    assert done.exit_code == 2
+    assert "gate.db cannot be written to" in done.stderr
+
+
 def test_no_config_file(tmp_path: Path) -> None:
     done = wicketgate("check")
     assert done.exit_code == 2
@@ -133,6 +177,13 @@ def test_wrong_usage(arguments: list[str]) -> None:
     assert done.stderr.startswith("error: ")
     assert "hint: see: wicketgate" in done.stderr
     assert done.stdout == ""
+
+
+def test_a_near_miss_is_named() -> None:
+    for wrong, right in (("acount", "account"), ("passwords", "password")):
+        done = wicketgate(wrong, "list")
+        assert done.exit_code == 2
+        assert done.stderr.startswith(f"error: No such command '{wrong}'. Did you mean '{right}'?")
 
 
 def test_nothing_said_is_a_question_for_help() -> None:
