@@ -6,6 +6,7 @@ so that exit 0 means done even when a worker is silent.
 
 from __future__ import annotations
 
+import shlex
 from typing import Any, Final, TypedDict, Unpack
 
 import click
@@ -65,8 +66,11 @@ def add(invocation: Invocation, email: str, **options: Unpack[AddOptions]) -> No
         emit(_facts(row))
         return
     say(f"added {row.email}")
-    if not service:
-        say(f"next: wicketgate account enrol-2fa {row.email}")
+    email = shlex.quote(row.email)
+    if service:
+        say(f"next: wicketgate password create {email} --label LABEL --scope mail --operator")
+    else:
+        say(f"next: wicketgate account enrol-2fa {email}")
 
 
 @account.command(name="list")
@@ -114,7 +118,7 @@ def show(invocation: Invocation, email: str, as_json: bool) -> None:
 def disable(invocation: Invocation, email: str, yes: bool, as_json: bool) -> None:
     """Disable an account: all its app passwords are revoked, its sessions cut."""
     with Desk(invocation.config()) as desk:
-        _warn_and_confirm(desk, email, "Disable", yes=yes)
+        email = _warn_and_confirm(desk, email, "Disable", yes=yes)
         revocation = desk.run(desk.accounts.disable(email, operator()))
         _answer(desk, revocation, {"email": email, "state": "disabled"}, f"disabled {email}", as_json=as_json)
 
@@ -126,6 +130,7 @@ def disable(invocation: Invocation, email: str, yes: bool, as_json: bool) -> Non
 def enable(invocation: Invocation, email: str, as_json: bool) -> None:
     """Enable a disabled account; its revoked app passwords stay dead."""
     with Desk(invocation.config()) as desk:
+        email = desk.run(desk.accounts.find(email)).email
         desk.run(desk.accounts.enable(email, operator()))
     if as_json:
         emit({"email": email, "state": "enabled"})
@@ -141,7 +146,7 @@ def enable(invocation: Invocation, email: str, as_json: bool) -> None:
 def remove(invocation: Invocation, email: str, yes: bool, as_json: bool) -> None:
     """Remove an account for good; its history and audit trail stay readable."""
     with Desk(invocation.config()) as desk:
-        _warn_and_confirm(desk, email, "Remove", yes=yes)
+        email = _warn_and_confirm(desk, email, "Remove", yes=yes)
         revocation = desk.run(desk.accounts.remove(email, operator()))
         _answer(desk, revocation, {"email": email, "state": "removed"}, f"removed {email}", as_json=as_json)
 
@@ -157,19 +162,20 @@ def set_password(
 ) -> None:
     """Set a new primary password: all app passwords are revoked, sessions cut."""
     with Desk(invocation.config()) as desk:
-        _warn_and_confirm(desk, email, "Change the primary password of", yes=yes)
+        email = _warn_and_confirm(desk, email, "Change the primary password of", yes=yes)
         new = new_primary_password(primary_file)
         revocation = desk.run(desk.accounts.set_primary(email, new, operator(), None))
         words = f"changed the primary password of {email}"
         _answer(desk, revocation, {"email": email}, words, as_json=as_json)
 
 
-def _warn_and_confirm(desk: Desk, email: str, deed: str, *, yes: bool) -> None:
-    """Say how many app passwords the deed ends, and ask."""
-    row = desk.run(desk.accounts.find(email))
+def _warn_and_confirm(desk: Desk, name: str, deed: str, *, yes: bool) -> str:
+    """Say how many app passwords the deed ends, and ask; gives the email of the account called `name`."""
+    row = desk.run(desk.accounts.find(name))
     active = desk.run(desk.accounts.preview(row.email))
     ends = f"{counted(active, 'app password')} will be revoked" if active else "no app password is active"
     confirm(f"{deed} {row.email}: {ends}. Go on?", yes=yes)
+    return row.email
 
 
 def _answer(desk: Desk, revocation: Revocation, facts: dict[str, Any], words: str, *, as_json: bool) -> None:

@@ -25,6 +25,8 @@ def list_aliases(invocation: Invocation, email: str, as_json: bool) -> None:
     if as_json:
         emit(list(row.aliases))
         return
+    if not row.aliases:
+        say(f"{row.email} has no aliases")
     for name in row.aliases:
         say(plain(name))
 

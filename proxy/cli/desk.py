@@ -7,12 +7,12 @@ task while the prompt goes on waiting.
 from __future__ import annotations
 
 import asyncio
-import getpass
 import os
+import pwd
 from collections.abc import Coroutine
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, Final, Self, TypeVar
 
 from auth.accounts import Accounts, Actor, Revocation
 from auth.hashing import Cost, Hasher
@@ -24,6 +24,8 @@ from proxy.limits import FEED_BLIND_S
 from proxy.worker import await_reports
 
 T = TypeVar("T")
+
+_USER_CHARACTERS: Final = 64
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,9 +118,11 @@ class Desk:
 
 
 def _must_not_make_roots_files(config: Config) -> None:
-    """Refuse to let root make the store in a folder of another user, whose server could not open it."""
-    data = config.server.data
-    if os.geteuid() != 0 or not data.is_dir() or config.store.gate_file.exists():
+    """Refuse to let root make a store file in a folder of another user, whose server could not open it."""
+    data, store = config.server.data, config.store
+    if os.geteuid() != 0 or not data.is_dir():
+        return
+    if store.gate_file.exists() and store.activity_file.exists():
         return
     user = data.stat().st_uid
     if user != 0:
@@ -127,12 +131,18 @@ def _must_not_make_roots_files(config: Config) -> None:
 
 
 def operator() -> Actor:
-    """Name the operator at the command line, for the audit trail."""
+    """Name the operator at the command line, for the audit trail.
+
+    The name is that of the process's own user, not the environment's word; whom sudo did it for is added.
+    """
+    user = os.getuid()
     try:
-        name = getpass.getuser()
-    except (OSError, KeyError):
-        name = "unknown"
-    return Actor(kind="operator", name=name, where="command line")
+        name = pwd.getpwuid(user).pw_name
+    except KeyError:
+        name = f"user {user}"
+    behind = os.environ.get("SUDO_USER", "")[:_USER_CHARACTERS]
+    where = f"command line, sudo by {behind}" if behind and behind != name else "command line"
+    return Actor(kind="operator", name=name, where=where)
 
 
 def owner(email: str) -> Actor:

@@ -23,6 +23,7 @@ from proxy.cli.output import complain, emit, emit_line, fail_usage, json_option,
 from proxy.cli.questions import ask_hidden, confirm, on_terminal, yes_option
 
 _TRIES: Final = 3
+_ASKED_AGAIN: Final = frozenset({Problem.WRONG_NEW_CODE, Problem.WRONG_PROOF})
 _CODE_CHARACTERS: Final = 100
 
 
@@ -41,7 +42,7 @@ def enrol_2fa(invocation: Invocation, email: str, code: str | None, as_json: boo
     """
     with Desk(invocation.config()) as desk:
         row = desk.run(desk.accounts.find(email))
-        current = _current_code(row, code)
+        current = _given_code(row, code)
         enrolment = desk.run(desk.accounts.begin_enrolment(row.email))
         _show(enrolment, as_json=as_json)
         recovery = _confirmed(desk, row, enrolment, current)
@@ -75,40 +76,52 @@ def reset_2fa(invocation: Invocation, email: str, yes: bool, as_json: bool) -> N
     cut.warn()
 
 
-def _current_code(row: AccountRow, code: str | None) -> Secret | None:
-    """Take a code of the authenticator that is to be replaced; None when there is none yet."""
+def _given_code(row: AccountRow, code: str | None) -> Secret | None:
+    """Take a code of the authenticator that is to be replaced from the options; a script must give one."""
     if not row.has_second_factor:
         return None
-    if code is not None:
-        return Secret(code)
-    hint = "say --code with a code of the present authenticator or a recovery code"
-    return ask_hidden("Code of the present authenticator, or a recovery code", otherwise=hint)
+    if code is None and not on_terminal():
+        hint = "say --code with a code of the present authenticator or a recovery code"
+        fail_usage(f"{row.email} has a second factor, and there is no terminal to ask for its code on", hint)
+    return None if code is None else Secret(code)
 
 
 def _show(enrolment: Enrolment, *, as_json: bool) -> None:
-    """Show the URI before anything waits for its code."""
+    """Show the URI and the secret in it before anything waits for a code."""
     uri = enrolment.uri.reveal()
     if as_json:
         emit_line({"otpauth_uri": uri, "secret": enrolment.seed.reveal()})
     else:
         segno.make(uri, micro=False).terminal(out=sys.stdout, compact=True)
-        say(uri)
+        say("Scan this with an authenticator app, open the address, or type the secret into the app:")
+        say(f"  {uri}")
+        say(f"  {_in_fours(enrolment.seed.reveal())}")
     sys.stdout.flush()
 
 
-def _confirmed(
-    desk: Desk, row: AccountRow, enrolment: Enrolment, current: Secret | None
-) -> tuple[Secret, ...]:
-    """Ask for a code until one is right, three times on a terminal and once in a script."""
+def _confirmed(desk: Desk, row: AccountRow, enrolment: Enrolment, given: Secret | None) -> tuple[Secret, ...]:
+    """Ask for codes until they are right, three times on a terminal and once in a script.
+
+    The present authenticator's code comes last: it would be too old by the time the new one is set up.
+    """
     for left in range(_TRIES if on_terminal() else 1, 0, -1):
         typed = _new_code()
+        current = given
+        if row.has_second_factor and given is None:
+            current = ask_hidden("Code of the present authenticator, or a recovery code", otherwise="")
         try:
             return desk.run(desk.accounts.confirm_enrolment(row.email, enrolment, typed, operator(), current))
         except AccountError as error:
-            if error.problem is not Problem.WRONG_NEW_CODE or left == 1:
+            again = _ASKED_AGAIN if given is None else _ASKED_AGAIN - {Problem.WRONG_PROOF}
+            if error.problem not in again or left == 1:
                 raise
             complain(str(error), error.hint)
     raise AssertionError("the loop ends in a return or a raise")
+
+
+def _in_fours(secret: str) -> str:
+    """Group a secret for typing; authenticators pass over the spaces."""
+    return " ".join(secret[start : start + 4] for start in range(0, len(secret), 4))
 
 
 def _new_code() -> Secret:

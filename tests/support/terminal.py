@@ -7,7 +7,7 @@ import select
 import subprocess
 import termios
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,8 +22,12 @@ class Dialog:
     screen: str
 
 
+Answer = str | Callable[[str], str]
+"""What is typed, or what makes it from the screen so far."""
+
+
 def on_terminal(
-    command: Sequence[str | Path], answers: Sequence[tuple[str, str]], env: Mapping[str, str] | None = None
+    command: Sequence[str | Path], answers: Sequence[tuple[str, Answer]], env: Mapping[str, str] | None = None
 ) -> Dialog:
     """Run `command`; each answer is typed, with Return, when its question is there. Ctrl-C is "\\x03"."""
     master, slave = pty.openpty()
@@ -43,7 +47,7 @@ def on_terminal(
         os.close(master)
 
 
-def _talk(master: int, answers: Sequence[tuple[str, str]]) -> str:
+def _talk(master: int, answers: Sequence[tuple[str, Answer]]) -> str:
     screen, seen = "", 0
     for question, answer in answers:
         while question not in screen[seen:]:
@@ -51,7 +55,8 @@ def _talk(master: int, answers: Sequence[tuple[str, str]]) -> str:
             assert more is not None, f"no {question!r} on the screen: {screen}"
             screen += more
         seen = screen.index(question, seen) + len(question)
-        os.write(master, answer.encode() + (b"" if answer == "\x03" else b"\n"))
+        typed = answer if isinstance(answer, str) else answer(screen)
+        os.write(master, typed.encode() + (b"" if typed == "\x03" else b"\n"))
     while (more := _more(master)) is not None:
         screen += more
     return screen.replace("\r\n", "\n")

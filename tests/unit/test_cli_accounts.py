@@ -2,6 +2,8 @@
 
 import json
 import os
+import pwd
+import re
 import subprocess
 import time
 from pathlib import Path
@@ -196,7 +198,7 @@ def test_replacing_the_authenticator_needs_a_code_and_keeps_app_passwords(house:
     seed = house.add(ALICE)
     minted(house)
     done = house.run("account", "enrol-2fa", ALICE, stdin="000000\n")
-    assert done.exit_code == 2
+    assert (done.exit_code, done.stdout) == (2, "")
     assert "--code" in done.stderr
     assert enrol_by_script(house, "--code", "000000")[0] == 1
     assert enrol_by_script(house, "--code", code(seed))[0] == 0
@@ -213,6 +215,29 @@ def test_enrolment_on_a_terminal_shows_a_qr_code_and_asks_again(house: House) ->
     assert "error: " in done.screen
 
 
+def test_the_present_code_is_asked_for_last_so_that_it_is_fresh(house: House) -> None:
+    seed = house.add(ALICE)
+    command = (*RUN, "-c", house.file, "account", "enrol-2fa", ALICE)
+
+    def of_the_new_one(screen: str) -> str:
+        return pyotp.TOTP(screen.partition("?secret=")[2].partition("&")[0]).now()
+
+    present = "Code of the present authenticator, or a recovery code:"
+    done = on_terminal(
+        command,
+        [
+            ("Code it shows now:", of_the_new_one),
+            (present, "000000"),
+            ("Code it shows now:", of_the_new_one),
+            (present, code(seed)),
+        ],
+    )
+    assert done.code == 0, done.screen
+    assert "has a second factor now" in done.screen
+    secret = done.screen.partition("?secret=")[2].partition("&")[0]
+    assert " ".join(re.findall("....", secret)) in done.screen
+
+
 def test_reset_revokes_all(house: House) -> None:
     house.add(ALICE)
     minted(house)
@@ -222,6 +247,51 @@ def test_reset_revokes_all(house: House) -> None:
     refused = house.run("password", "create", ALICE, "--label", "x", "--scope", "mail", "--operator")
     assert refused.exit_code == 1
     assert "enrol-2fa" in refused.stderr
+
+
+@pytest.mark.parametrize(
+    ("command", "words"),
+    [
+        (("account", "disable", "--yes"), "disabled alice@example.org;"),
+        (("account", "enable"), "enabled alice@example.org"),
+        (("account", "set-password", "--yes", "--primary-password-file", "-"), "of alice@example.org;"),
+        (("account", "reset-2fa", "--yes"), "alice@example.org has no second factor"),
+        (("account", "remove", "--yes"), "removed alice@example.org;"),
+        (("password", "revoke-all", "--yes"), "1 app password revoked"),
+        (("password", "revoke", "phone"), "revoked phone"),
+    ],
+)
+def test_an_account_called_by_an_alias_is_named_by_its_email(
+    house: House, tmp_path: Path, command: tuple[str, ...], words: str
+) -> None:
+    house.add(ALICE)
+    house.ask("account", "alias", "add", ALICE, "ally")
+    minted(house)
+    twin = house.copy(tmp_path / "twin")
+    verb, options = command[:2], command[2:]
+    stdin = PRIMARY if "-" in options else ""
+    assert house.ask(*verb, "Ally", *options, stdin=stdin)["email"] == ALICE
+    assert words in twin.run(*verb, "Ally", *options, stdin=stdin).stdout
+
+
+def test_the_audit_trail_names_the_user_not_what_the_environment_says(house: House) -> None:
+    command = [*RUN, "-c", house.file, "account", "add", "printer@example.org", "--service"]
+    said = dict.fromkeys(("LOGNAME", "USER", "USERNAME", "SUDO_USER"), "somebody")
+    subprocess.run(command, env=os.environ | said, check=True, capture_output=True, timeout=60)
+    (entry,) = house.ask("audit")
+    assert entry["actor"] == {
+        "kind": "operator",
+        "name": pwd.getpwuid(os.getuid()).pw_name,
+        "where": "command line, sudo by somebody",
+    }
+
+
+def test_what_comes_next_is_said(house: House) -> None:
+    said = house.run("account", "add", "o'brien@example.org", "--service").stdout
+    assert """next: wicketgate password create 'o'"'"'brien@example.org' --label LABEL""" in said
+    said = house.run("account", "add", ALICE, "--primary-password-file", "-", stdin=PRIMARY).stdout
+    assert f"next: wicketgate account enrol-2fa {ALICE}\n" in said
+    assert "has no aliases" in house.run("account", "alias", "list", ALICE).stdout
 
 
 def test_a_locked_store_is_an_outage_not_a_refusal_of_anyone(house: House) -> None:
@@ -240,6 +310,16 @@ def test_root_makes_no_store_for_another_user(tmp_path: Path) -> None:
     assert done.exit_code == 2
     assert "sudo -u '#1000'" in done.stderr
     assert not (house.file.parent / "data" / "gate.db").exists()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a folder away")
+def test_root_makes_no_activity_file_for_another_user(house: House) -> None:
+    data = house.file.parent / "data"
+    (data / "activity.db").unlink(missing_ok=True)
+    for path in (data, data / "gate.db"):
+        os.chown(path, 1000, 1000)
+    assert house.run("account", "list").exit_code == 2
+    assert not (data / "activity.db").exists()
 
 
 def test_a_missing_key_file_is_a_matter_of_configuration(house: House) -> None:
