@@ -79,7 +79,7 @@ def _needed(field: typing.Any) -> str:
 def command_reference() -> str:
     """The help of every command."""
     lines = ["# Commands", "", _WRITTEN]
-    context = click.Context(program, info_name="wicketgate", max_content_width=100)
+    context = click.Context(program, info_name="wicketgate", **program.context_settings)
     lines += _command(program, context)
     return "\n".join(lines) + "\n"
 
@@ -91,9 +91,7 @@ def _command(command: click.Command, context: click.Context) -> Iterator[str]:
         for name in command.list_commands(context):
             inner = command.get_command(context, name)
             assert inner is not None
-            yield from _command(
-                inner, click.Context(inner, info_name=name, parent=context, max_content_width=100)
-            )
+            yield from _command(inner, click.Context(inner, info_name=name, parent=context))
 
 
 def _help(command: click.Command, context: click.Context) -> str:
