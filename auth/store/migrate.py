@@ -10,7 +10,7 @@ from __future__ import annotations
 import sqlite3
 import threading
 import time
-from contextlib import closing
+from contextlib import closing, suppress
 from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -82,8 +82,9 @@ def _make_private(path: Path) -> None:
         )  # an open file is never opened twice: see fcntl(2) locks
     except FileExistsError:
         for name in (path, path.with_name(path.name + "-wal"), path.with_name(path.name + "-shm")):
-            if name.exists() and name.stat().st_mode & 0o077:
-                name.chmod(_PRIVATE_FILE)
+            with suppress(FileNotFoundError):  # the last process to close the store takes the other two away
+                if name.stat().st_mode & 0o077:
+                    name.chmod(_PRIVATE_FILE)
 
 
 def _connect(path: Path, busy_s: float) -> sqlite3.Connection:
