@@ -106,8 +106,8 @@ def seconds_to_print(house: House, email: str, label: str) -> float:
     with start(house, email, label) as process:
         process.stdout.readline()
         seconds = time.monotonic() - began
-        process.communicate(timeout=60)
-    assert process.returncode == 0
+        _, errors = process.communicate(timeout=60)
+    assert process.returncode == 0, errors
     return seconds
 
 
