@@ -1,43 +1,46 @@
-"""Processes that open and close one store all the time: none of them ever finds it missing or busy.
+"""A store is opened while another process closes it: whoever opens it never finds it missing.
 
-The last one to close takes SQLite's log and index away while the next one looks at them.
+The last process to close takes SQLite's log and index away while the next one looks at them.
 """
 
 import asyncio
-import multiprocessing
-from concurrent.futures import ProcessPoolExecutor
+import os
+import subprocess
+import sys
 from pathlib import Path
 
-from auth.store.errors import StoreUnavailable
-from auth.store.store import Store
-from support.office import urls
+import pytest
 
-PROCESSES = 3
-TIMES = 150
+from auth.store.migrate import _make_private
+from support.office import opened
 
-
-async def come_and_go(folder: Path) -> None:
-    store = await Store.open(*urls(folder))
-    try:
-        await store.read(lambda tx: None)
-    finally:
-        await store.close()
-
-
-def trouble(folder: Path) -> list[str]:
-    """What goes wrong in one process, as many times as it opens the store."""
-    found = []
-    with asyncio.Runner() as runner:
-        for _ in range(TIMES):
-            try:
-                runner.run(come_and_go(folder))
-            except StoreUnavailable as error:
-                found.append(str(error))
-    return found
+LOOKS = 30_000
+COME_AND_GO = """\
+import os, sqlite3, sys
+while os.getppid() == int(sys.argv[2]):
+    with sqlite3.connect(sys.argv[1]) as store:
+        store.execute("SELECT * FROM feed").fetchall()
+    store.close()
+"""
 
 
-def test_a_store_can_be_opened_while_others_close_it(tmp_path):
-    asyncio.run(come_and_go(tmp_path))  # made, so that the race is not who makes it
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(PROCESSES, mp_context=context) as pool:
-        assert list(pool.map(trouble, [tmp_path] * PROCESSES)) == [[]] * PROCESSES
+@pytest.fixture
+def busy_store(tmp_path):
+    """A store that another process opens and closes all the time."""
+    asyncio.run(made(tmp_path))
+    file = tmp_path / "gate.db"
+    with subprocess.Popen([sys.executable, "-c", COME_AND_GO, file, str(os.getpid())]) as other:
+        yield file
+        assert other.poll() is None, "it must have been there all the time"
+        other.kill()
+
+
+async def made(folder: Path) -> None:
+    async with opened(folder):
+        pass
+
+
+def test_files_that_vanish_while_they_are_made_private_are_no_outage(busy_store):
+    for _ in range(LOOKS):
+        _make_private(busy_store)
+    assert busy_store.stat().st_mode & 0o777 == 0o600
