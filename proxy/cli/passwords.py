@@ -30,7 +30,14 @@ from proxy.cli.output import (
     say,
 )
 from proxy.cli.password_lists import history, list_active, scope_words
-from proxy.cli.questions import ask_hidden, confirm, primary_file_option, primary_password, yes_option
+from proxy.cli.questions import (
+    ask_hidden,
+    confirm,
+    on_terminal,
+    primary_file_option,
+    primary_password,
+    yes_option,
+)
 from proxy.cli.times import expiry
 from scopes.model import Limits, Network, Scope
 
@@ -148,7 +155,8 @@ def revoke_all(invocation: Invocation, email: str, yes: bool, as_json: bool) -> 
     with Desk(invocation.config()) as desk:
         email = desk.run(desk.accounts.find(email)).email
         active = desk.run(desk.accounts.preview(email))
-        confirm(f"Revoke {counted(active, 'app password')} of {plain(email)}. Go on?", yes=yes)
+        question = f"Revoke {counted(active, 'app password')} of {plain(email)}. Go on?"
+        confirm(question, yes=yes or (active == 0 and on_terminal()))
         cut = desk.cut(desk.run(desk.accounts.revoke_all(email, operator())))
     if as_json:
         emit({"email": email} | cut.facts)

@@ -45,12 +45,17 @@ def on_terminal() -> bool:
 
 
 def confirm(question: str, *, yes: bool) -> None:
-    """Go on only if told so: by `--yes`, or by a person on the terminal."""
+    """Go on only if told so: by `--yes`, or by a person on the terminal; what is not yes is no."""
     if yes:
         return
     if not on_terminal():
         fail_usage("this asks before it acts, and there is no terminal to ask on", "say --yes")
-    if not click.confirm(question, err=True):
+    try:
+        answer = click.prompt(f"{question} [y/N]", default="n", show_default=False, err=True)
+    except click.Abort:
+        click.echo(err=True)
+        raise
+    if answer.strip().lower() not in ("y", "yes"):
         fail("nothing was changed")
 
 

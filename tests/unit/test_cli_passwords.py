@@ -183,12 +183,15 @@ def test_revoke_all_asks_first(house: House, seed: Secret) -> None:
     ids = {minted(house, "a")["id"], minted(house, "b")["id"]}
     assert house.run("password", "revoke-all", ALICE).exit_code == 2
     command = (*RUN, "-c", house.file, "password", "revoke-all", ALICE)
-    done = on_terminal(command, [("Revoke 2 app passwords", "n")])
-    assert done.code == 1
+    for answer in ("n", "", "maybe", "\x03"):
+        done = on_terminal(command, [("Revoke 2 app passwords of alice@example.org. Go on? [y/N]", answer)])
+        assert done.code == 1
+        assert done.screen.splitlines()[-1].startswith("error: ")
     assert len(house.ask("password", "list", ALICE)) == 2
     assert set(house.ask("password", "revoke-all", ALICE, "--yes")["revoked"]) == ids
     again = house.ask("password", "revoke-all", ALICE, "--yes")
     assert (again["revoked"], again["sessions_cut"]) == ([], 0)
+    assert on_terminal(command, []).screen == "0 app passwords revoked, 0 sessions cut\n"
 
 
 def test_sessions_that_workers_report_are_told(house: House, seed: Secret) -> None:
