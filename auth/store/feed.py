@@ -11,9 +11,9 @@ from __future__ import annotations
 import os
 import sqlite3
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import insert, update
 
 from auth.store.engine import Tx, cause_of
 from auth.store.errors import StoreUnavailable, understood
@@ -21,10 +21,11 @@ from auth.store.rows import Change, ChangeKind
 from auth.store.schema import change, feed
 
 _READ: Final = "SELECT seq FROM feed"
+_CHANGES: Final = "SELECT seq, kind, account_id, app_password_ids FROM change WHERE seq > ? ORDER BY seq"
 
 
 class FeedCheck:
-    """Reads the feed's number. Make it and use it on one thread only; making it raises StoreUnavailable."""
+    """Reads the feed. Make it and use it on one thread only; making it raises StoreUnavailable."""
 
     def __init__(self, path: Path) -> None:
         self._path = os.fspath(path)
@@ -41,25 +42,44 @@ class FeedCheck:
         raise StoreUnavailable(f"change feed: {cause}")
 
     def number(self) -> int:
-        """Give the number of the last committed change; raises StoreUnavailable, also when merely busy.
+        """Give the number of the last committed change; raises StoreUnavailable, also when merely busy."""
+        match self._ask(_READ):
+            case [(int(seq),)]:
+                return seq
+        raise StoreUnavailable("change feed: no number")
 
-        Also when another file has taken the store's place: changes are then written where we do not look.
+    def changes_since(self, seq: int) -> list[Change]:
+        """Give the changes after number `seq`, in their order; raises as `number` does.
+
+        Here and not in the pool of connections: what must be cut never waits behind those who sign in.
         """
-        try:
-            rows = self._connection.execute(_READ).fetchall()  # to the end: no read transaction stays open
-            same_file = self._identity() == self._file
-        except (sqlite3.Error, OSError) as error:
-            cause = cause_of(error)
-        else:
-            match rows:
-                case [(int(seq),)] if same_file:
-                    return seq
-            cause = "no number" if same_file else "the file was replaced"
-        raise StoreUnavailable(f"change feed: {cause}")
+        with understood("a change"):
+            return [
+                Change(
+                    seq=number,
+                    kind=ChangeKind(kind),
+                    account_id=account_id,
+                    app_password_ids=tuple(ids.split()),
+                )
+                for number, kind, account_id, ids in self._ask(_CHANGES, seq)
+            ]
 
     def close(self) -> None:
         """Close the connection; a later check fails."""
         self._connection.close()
+
+    def _ask(self, question: str, *values: int) -> list[Any]:
+        """Ask now. Fails also when another file has taken the store's place: changes are written there."""
+        try:
+            rows = self._connection.execute(question, values).fetchall()  # all, so no transaction stays open
+            same_file = self._identity() == self._file
+        except (sqlite3.Error, OSError) as error:
+            cause = cause_of(error)
+        else:
+            if same_file:
+                return rows
+            cause = "the file was replaced"
+        raise StoreUnavailable(f"change feed: {cause}")
 
     def _identity(self) -> tuple[int, int]:
         status = os.stat(self._path)  # noqa: PTH116 - on the hot path
@@ -75,18 +95,3 @@ def advance(tx: Tx, kind: ChangeKind, account_id: str, app_password_ids: tuple[s
         )
     )
     return int(seq)
-
-
-def changes_since(tx: Tx, seq: int) -> list[Change]:
-    """Give the changes after number `seq`, in their order."""
-    rows = tx.execute(select(change).where(change.c.seq > seq).order_by(change.c.seq))
-    with understood("a change"):
-        return [
-            Change(
-                seq=row.seq,
-                kind=ChangeKind(row.kind),
-                account_id=row.account_id,
-                app_password_ids=tuple(row.app_password_ids.split()),
-            )
-            for row in rows
-        ]

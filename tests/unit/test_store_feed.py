@@ -2,6 +2,7 @@
 
 import asyncio
 import sqlite3
+import threading
 
 import pytest
 from sqlalchemy import event
@@ -93,6 +94,7 @@ async def test_a_number_vouches_for_every_change_up_to_it(tmp_path):
         while not running.done():
             number = await reader.feed_number()
             assert [each.seq for each in await reader.changes_since(0)][:number] == list(range(1, number + 1))
+            await asyncio.sleep(0)
         assert sorted(await running) == list(range(1, 41))
         assert await reader.feed_number() == 40
 
@@ -112,11 +114,32 @@ async def test_a_writer_does_not_hold_the_check_up(tmp_path):
             assert await store.feed_number() == 0
 
 
+async def test_changes_do_not_wait_behind_those_who_sign_in(tmp_path):
+    gone_on = threading.Event()
+
+    def held(_: object) -> None:
+        assert gone_on.wait(10)
+
+    async with opened(tmp_path) as store:
+        await store.write(change())
+        reads = [asyncio.create_task(store.read(held)) for _ in range(10)]
+        try:
+            await asyncio.sleep(0)
+            asking = store.changes_since(0)
+            with pytest.raises(StopIteration) as told:  # it answers without ever giving way to the loop
+                asking.send(None)
+            assert [each.seq for each in told.value.value] == [1]
+        finally:
+            gone_on.set()
+            await asyncio.gather(*reads)
+
+
 def file_with_feed(tmp_path):
     path = tmp_path / "plain.db"
     connection = sqlite3.connect(path, isolation_level=None)
     connection.execute("CREATE TABLE feed (seq INTEGER)")
     connection.execute("INSERT INTO feed VALUES (7)")
+    connection.execute("CREATE TABLE change (seq, kind, account_id, app_password_ids)")
     return path, connection
 
 
@@ -161,8 +184,9 @@ def test_another_file_in_its_place_is_a_failed_check(tmp_path):
     with pytest.raises(StoreUnavailable, match="FileNotFoundError"):
         check.number()
     path.write_bytes((tmp_path / "old.db").read_bytes())
-    with pytest.raises(StoreUnavailable, match="replaced"):
-        check.number()
+    for question in (check.number, lambda: check.changes_since(0)):
+        with pytest.raises(StoreUnavailable, match="replaced"):
+            question()
     check.close()
     connection.close()
 
