@@ -9,7 +9,8 @@ from __future__ import annotations
 import ipaddress
 import json
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
@@ -91,18 +92,31 @@ def _checked_hosts(bind: str, hosts: Sequence[str]) -> tuple[str, ...]:
 async def _demo(
     path: Path, ready_file: Path | None, bind: str, hosts: tuple[str, ...], ports: Mapping[str, int]
 ) -> None:
-    if ready_file is not None:
-        ready_file.unlink(missing_ok=True)  # what an earlier run wrote is no longer true
-    folder = await open_folder(path, hosts, bind)
-    config = _adapted(load(folder.config), hosts, bind, ports)
+    with _ready_file(ready_file) as tell:
+        folder = await open_folder(path, hosts, bind)
+        config = _adapted(load(folder.config), hosts, bind, ports)
 
-    def ready(bound: Bound) -> None:
-        facts = _facts(folder, config.server.public_host, bound)
-        if ready_file is not None:
-            write_private(ready_file.absolute(), json.dumps(facts, indent=2) + "\n")
-        click.echo(page(folder, facts))
+        def ready(bound: Bound) -> None:
+            facts = _facts(folder, config.server.public_host, bound)
+            tell(facts)
+            click.echo(page(folder, facts))
 
-    await serve(config, ready=ready)
+        await serve(config, ready=ready)
+
+
+@contextmanager
+def _ready_file(path: Path | None) -> Iterator[Callable[[dict[str, Any]], None]]:
+    """Keep a file that says what answers, and is there only while it does."""
+    if path is None:
+        yield lambda _: None
+        return
+    if not path.absolute().parent.is_dir():
+        fail_usage(f"--ready-file {path}: the folder is not there", "make it, or name another file")
+    path.unlink(missing_ok=True)
+    try:
+        yield lambda facts: write_private(path, json.dumps(facts, indent=2) + "\n")
+    finally:
+        path.unlink(missing_ok=True)
 
 
 def _adapted(config: Config, hosts: tuple[str, ...], bind: str, ports: Mapping[str, int]) -> Config:

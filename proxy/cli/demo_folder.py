@@ -10,8 +10,9 @@ import json
 import secrets
 import shutil
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -43,8 +44,8 @@ _ACCOUNTS: Final[dict[str, dict[str, tuple[Scope, ...]]]] = {
     },
     "bob@example.org": {"Everything": _ALL},
 }
-_EARLIER_S: Final = 3_600
-"""Authenticators are enrolled as of an hour ago, so that the running clock's code is still unused."""
+_EARLIER_S: Final = 90
+"""Authenticators are enrolled as of three TOTP steps ago, so every code of the running clock is unused."""
 _OPERATOR: Final = Actor(kind="operator", name="demo", where="wicketgate demo")
 
 
@@ -63,6 +64,8 @@ class DemoPassword:
     label: str
     scopes: tuple[Scope, ...]
     password: Secret
+    active: bool = True
+    """Whether it is neither revoked nor expired."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,7 +113,7 @@ async def open_folder(path: Path, hosts: Sequence[str], bind: str) -> DemoFolder
         accounts = tuple(_account(entry) for entry in json.loads(state.read_text("utf-8"))["accounts"])
     except (ValueError, KeyError, TypeError):
         raise DemoFolderError(f"{state} is damaged", f"remove {path} to start anew") from None
-    return DemoFolder(path=path, accounts=accounts)
+    return DemoFolder(path=path, accounts=await _as_they_stand(load(path / CONFIG_NAME), accounts))
 
 
 async def _make(path: Path, hosts: Sequence[str], bind: str) -> None:
@@ -131,34 +134,60 @@ async def _make(path: Path, hosts: Sequence[str], bind: str) -> None:
         shutil.rmtree(making, ignore_errors=True)
 
 
-async def _make_accounts(config: Config) -> list[DemoAccount]:
-    keys = config.keys
+@asynccontextmanager
+async def _accounts(config: Config, earlier_s: int = 0) -> AsyncIterator[Accounts]:
+    """Open the demo's store; `earlier_s` puts the clock back."""
+    ring = KeyRing(config.keys.load(), config.keys.current)
     store = await Store.open(config.store.url, config.store.activity_url)
     hasher = Hasher()
-    ring = KeyRing(keys.load(), keys.current)
-    earlier = Accounts(store, hasher, ring, issuer="Wicketgate demo", now=lambda: time.time() - _EARLIER_S)
-    today = Accounts(store, hasher, ring, issuer="Wicketgate demo")
     try:
-        return [await _make_account(earlier, today, email) for email in _ACCOUNTS]
+        yield Accounts(store, hasher, ring, issuer="Wicketgate demo", now=lambda: time.time() - earlier_s)
     finally:
         hasher.close()
         await store.close()
 
 
-async def _make_account(earlier: Accounts, today: Accounts, email: str) -> DemoAccount:
+async def _make_accounts(config: Config) -> list[DemoAccount]:
+    async with _accounts(config, _EARLIER_S) as accounts:
+        people = [await _enrol(accounts, email) for email in _ACCOUNTS]
+    async with _accounts(config) as accounts:
+        return [await _mint(accounts, person) for person in people]
+
+
+async def _enrol(accounts: Accounts, email: str) -> DemoAccount:
+    """Add an account with an authenticator whose code was made by the accounts' own clock."""
     primary = Secret(f"demo-{secrets.token_urlsafe(9)}")
-    await earlier.add(email, primary=primary, actor=_OPERATOR)
-    enrolment = await earlier.begin_enrolment(email)
-    seed = enrolment.seed.reveal()
-    code = Secret(pyotp.TOTP(seed).at(int(time.time() - _EARLIER_S)))
-    await earlier.confirm_enrolment(email, enrolment, code, _OPERATOR)
+    await accounts.add(email, primary=primary, actor=_OPERATOR)
+    enrolment = await accounts.begin_enrolment(email)
+    code = Secret(pyotp.TOTP(enrolment.seed.reveal()).at(int(time.time() - _EARLIER_S)))
+    await accounts.confirm_enrolment(email, enrolment, code, _OPERATOR)
+    return DemoAccount(email=email, primary=primary, totp_secret=enrolment.seed, app_passwords=())
+
+
+async def _mint(accounts: Accounts, person: DemoAccount) -> DemoAccount:
     minted = []
-    for label, opened in _ACCOUNTS[email].items():
+    for label, opened in _ACCOUNTS[person.email].items():
         request = MintRequest(label=label, scopes=frozenset(opened))
-        made = await today.mint(email, request, _OPERATOR)
-        await today.mark_shown(made.id)
+        made = await accounts.mint(person.email, request, _OPERATOR)
+        await accounts.mark_shown(made.id)
         minted.append(DemoPassword(label=label, scopes=opened, password=made.password))
-    return DemoAccount(email=email, primary=primary, totp_secret=Secret(seed), app_passwords=tuple(minted))
+    return replace(person, app_passwords=tuple(minted))
+
+
+async def _as_they_stand(config: Config, accounts: Sequence[DemoAccount]) -> tuple[DemoAccount, ...]:
+    """Mark the app passwords that were revoked since the demo was made."""
+    async with _accounts(config) as store:
+        found = {account.email for account in await store.all()}
+        standing = []
+        for account in accounts:
+            rows = await store.active(account.email) if account.email in found else []
+            selectors = {row.selector for row in rows}
+            passwords = tuple(
+                replace(each, active=each.password.reveal()[:4] in selectors)
+                for each in account.app_passwords
+            )
+            standing.append(replace(account, app_passwords=passwords))
+    return tuple(standing)
 
 
 def _cover(path: Path, names: Sequence[str]) -> None:
@@ -178,7 +207,12 @@ def _entry(account: DemoAccount) -> dict[str, Any]:
         "primary_password": account.primary.reveal(),
         "totp_secret": account.totp_secret.reveal(),
         "app_passwords": [
-            {"label": each.label, "scopes": list(each.scopes), "password": each.password.reveal()}
+            {
+                "label": each.label,
+                "scopes": list(each.scopes),
+                "password": each.password.reveal(),
+                "active": each.active,
+            }
             for each in account.app_passwords
         ],
     }
@@ -207,6 +241,5 @@ def entries(folder: DemoFolder) -> list[dict[str, Any]]:
 
 
 def write_private(path: Path, text: str) -> None:
-    """Write a file that holds secrets, mode 0600, whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    """Write a file that holds secrets, mode 0600, whole or not at all. OSError."""
     write_file(path, text.encode("utf-8"), 0o600)

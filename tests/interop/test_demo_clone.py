@@ -150,11 +150,14 @@ def test_started_again_it_keeps_its_data_and_leaves_no_process_behind(tmp_path, 
         first.ask("password", "revoke", ALICE, "Mail only")
         children = children_of(first.process.pid)
         assert stop(first.process) == 0
+        assert not ready.exists(), "the ready file says what answers"
     assert not any(map(alive, children))
     with running_demo(data, ready) as second:
         client = dial(second.facts)
         client.login(ALICE, password)
         assert Counter(subjects(client))["put here"] == 1
+        states = {each["label"]: each["active"] for each in second.account(ALICE)["app_passwords"]}
+        assert states == {"Everything": True, "Mail only": False, "Contacts only": True, "Events only": True}
         assert "was revoked" in refusal(dial(second.facts), ALICE, second.password(ALICE, "Mail only"))
         client.logout()
 
