@@ -1,0 +1,70 @@
+"""Every example is started and signed in to, with nothing changed but the places it names."""
+
+import re
+
+import pytest
+
+from config.authority import issue, make_authority, write_file
+from config.keys import new_key_text
+from support.dovecot import running_dovecot
+from support.house import House
+from support.serving import running_gate
+
+EMAIL = "alice@example.org"
+
+
+def moved(root, folder, name: str, places: dict[str, str]) -> House:
+    """Write an example with its places moved into `folder`, and the files it names."""
+    text = (root / "examples" / name).read_text(encoding="utf-8")
+    for old, new in places.items():
+        assert old in text, f"{name} does not say {old!r} any more"
+        text = text.replace(old, new)
+    text = re.sub(r'"(\[::\]|127\.0\.0\.1):\d+"', '"127.0.0.1:0"', text)
+    make_authority(folder / "tls")
+    issue(folder / "tls", ["localhost", "mail.example.org", "imap.example.org"])
+    (folder / "keys").mkdir()
+    key = re.search(r'current = "([^"]+)"', text)
+    assert key is not None
+    write_file(folder / "keys" / f"{key[1]}.key", new_key_text().encode("ascii"), 0o400)
+    file = folder / "wicketgate.toml"
+    file.write_text(text, encoding="utf-8")
+    return House(file)
+
+
+def signs_in(house: House, dial) -> None:
+    house.add(EMAIL)
+    with running_gate(house) as serving:
+        client = dial(serving.facts)
+        client.login(EMAIL, serving.mint(EMAIL))
+        assert client.select("INBOX")[0] == "OK"
+        client.logout()
+
+
+def test_embedded(root, tmp_path, dial):
+    signs_in(moved(root, tmp_path, "embedded.toml", {}), dial)
+
+
+@pytest.fixture
+def dovecot():
+    with running_dovecot() as server:
+        yield server
+
+
+def test_dovecot(root, tmp_path, dial, dovecot):
+    write_file(tmp_path / "gate.secret", f"{dovecot.secret}\n".encode(), 0o400)
+    places = {
+        "/var/lib/wicketgate": str(tmp_path / "data"),
+        "/etc/letsencrypt/live/mail.example.org/fullchain.pem": str(tmp_path / "tls/server.pem"),
+        "/etc/letsencrypt/live/mail.example.org/privkey.pem": str(tmp_path / "tls/server.key"),
+        "/etc/wicketgate/keys": str(tmp_path / "keys"),
+        "/etc/wicketgate/dovecot-ca.pem": str(dovecot.ca_file),
+        "/etc/wicketgate/dovecot-gate.secret": str(tmp_path / "gate.secret"),
+        "imaps://dovecot.internal": f"imaps://localhost:{dovecot.imaps}",
+        'server_name = "dovecot.internal"': 'server_name = "localhost"',
+    }
+    signs_in(moved(root, tmp_path, "dovecot.toml", places), dial)
+
+
+def test_there_is_no_example_that_nobody_starts(root):
+    tested = {name.removeprefix("test_") + ".toml" for name in globals() if name.startswith("test_")}
+    assert {path.name for path in (root / "examples").iterdir()} <= tested
