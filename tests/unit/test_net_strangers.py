@@ -68,6 +68,43 @@ def test_the_whole_house_drops_the_oldest_of_all():
     assert len(strangers) == 8
 
 
+def test_who_fills_the_house_gives_way_even_at_work():
+    strangers = small()
+    hers = fill(strangers, *(Caller("192.0.2.2", waiting=False) for _ in range(2)))
+    first, *_ = fill(strangers, *(Caller("192.0.2.1", waiting=False) for _ in range(3)))
+    fill(strangers, *(Caller("192.0.2.3", waiting=False) for _ in range(3)))
+    assert strangers.add(Caller("198.51.100.1"))
+    assert first.dropped
+    assert not any(caller.dropped for caller in hers)
+    assert len(strangers) == 8
+
+
+def test_who_fills_the_house_gives_way_before_another_who_waits():
+    strangers = small()
+    quiet = fill(strangers, Caller("192.0.2.2"))[0]
+    busy, idle, _ = fill(strangers, Caller(waiting=False), Caller(), Caller())
+    fill(strangers, *(Caller(f"192.0.2.{n}") for n in range(10, 14)))
+    assert strangers.add(Caller("198.51.100.1"))
+    assert [caller.dropped for caller in (quiet, busy, idle)] == [False, False, True]
+
+
+def test_who_has_more_takes_no_place_of_who_has_less():
+    strangers = small()
+    singles = fill(strangers, *(Caller(f"192.0.2.{n}") for n in range(10, 14)))
+    fill(strangers, *(Caller("192.0.2.1", waiting=False) for _ in range(2)))
+    fill(strangers, *(Caller("192.0.2.2", waiting=False) for _ in range(2)))
+    assert not strangers.add(Caller("192.0.2.1"))
+    assert not any(caller.dropped for caller in singles)
+
+
+def test_a_site_of_many_networks_is_one_crowd():
+    strangers = small()
+    first, *_ = fill(strangers, *(Caller(f"2001:db8:0:{n}::1", waiting=False) for n in range(4)))
+    fill(strangers, *(Caller(f"192.0.2.{n}", waiting=False) for n in range(4)))
+    assert strangers.add(Caller("198.51.100.1"))
+    assert first.dropped
+
+
 @pytest.mark.parametrize(
     ("one", "other", "together"),
     [
@@ -116,6 +153,7 @@ def test_nothing_is_kept_of_those_who_left():
         strangers.release(caller)
     assert len(strangers) == 0
     assert vars(strangers)["_groups"] == {}
+    assert vars(strangers)["_by_size"] == {}
 
 
 def test_room_is_made_on_request():
