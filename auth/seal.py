@@ -94,6 +94,15 @@ class KeyRing:
     def __repr__(self) -> str:
         return f"KeyRing(ids={sorted(self._peppers)!r}, current={self.current_id!r})"
 
+    @property
+    def ids(self) -> frozenset[str]:
+        """The ids of the keys in it."""
+        return frozenset(self._peppers)
+
+    def check_value(self, key_id: str) -> bytes:
+        """Give 32 octets that only this key yields and that tell nothing of it. Raises UnknownKey."""
+        return self.pepper(key_id, framed("wicketgate/key check/1", key_id))
+
     def pepper(self, key_id: str, message: bytes) -> bytes:
         """HMAC-SHA-256 of `message`, 32 octets. `message` names its purpose. Raises UnknownKey."""
         try:

@@ -22,7 +22,6 @@ from typing import Any
 
 from auth.gate import Gate
 from auth.hashing import Cost, Hasher
-from auth.seal import KeyRing
 from auth.secret import Secret
 from auth.store.store import Store
 from auth.throttle import AddressThrottle
@@ -39,6 +38,7 @@ from proxy.limits import STOP_S
 from proxy.net.accept import AcceptLoop, listen
 from proxy.net.strangers import Strangers
 from proxy.net.tls import CertificateFiles, client_context, server_context
+from proxy.opening import key_ring, open_store
 from proxy.sessions import Registry
 from proxy.upstreams.authzid import Authzid
 from proxy.upstreams.place import Place
@@ -124,9 +124,9 @@ async def _start(config: models.Config, stack: AsyncExitStack) -> dict[str, list
         ],
         alpn=("imap",),
     )
-    keys = KeyRing(config.keys.load(), config.keys.current)
+    keys = key_ring(config)
     config.server.data.mkdir(mode=0o700, parents=True, exist_ok=True)
-    store = await Store.open(config.store.url, config.store.activity_url)
+    store = await open_store(config, keys)
     stack.push_async_callback(store.close)
     hasher = _hasher(config.policy.hashing)
     stack.callback(hasher.close)

@@ -38,6 +38,14 @@ activity = MetaData(naming_convention=NAMING)
 
 # --- gate: what authorises ----------------------------------------------------------------------------------
 
+master_key = Table(
+    "master_key",
+    gate,
+    Column("id", Text, primary_key=True),
+    Column("check_value", LargeBinary, nullable=False),
+)
+"""Every key that was ever current: another key under its id is found out before anything is read with it."""
+
 account = Table(
     "account",
     gate,
@@ -48,8 +56,8 @@ account = Table(
     Column("disabled_at", Integer),
     Column("removed_at", Integer),
     Column("primary_hash", Text),
-    Column("primary_key_id", Text),
-    Column("seed_key_id", Text),
+    Column("primary_key_id", Text, ForeignKey("master_key.id")),
+    Column("seed_key_id", Text, ForeignKey("master_key.id")),
     Column("seed_box", LargeBinary),
     Column("last_step", Integer),
     Column("version", Integer, nullable=False),
@@ -75,7 +83,7 @@ app_password = Table(
     Column("account_id", Text, ForeignKey("account.id"), nullable=False),
     Column("selector", Text, nullable=False),
     Column("verifier_hash", Text, nullable=False),
-    Column("key_id", Text, nullable=False),
+    Column("key_id", Text, ForeignKey("master_key.id"), nullable=False),
     Column("label", Text, nullable=False),
     Column("scopes", Text, nullable=False),
     Column("limits", Text, nullable=False),
@@ -96,7 +104,7 @@ recovery_code = Table(
     gate,
     Column("account_id", Text, ForeignKey("account.id"), nullable=False),
     Column("digest", LargeBinary, nullable=False),
-    Column("key_id", Text, nullable=False),
+    Column("key_id", Text, ForeignKey("master_key.id"), nullable=False),
     Column("used_at", Integer),
     PrimaryKeyConstraint("account_id", "digest"),
 )

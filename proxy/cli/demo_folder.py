@@ -21,15 +21,14 @@ import pyotp
 from auth.accounts import Accounts
 from auth.deed import Actor, MintRequest
 from auth.hashing import Hasher
-from auth.seal import KeyRing
 from auth.secret import Secret
-from auth.store.store import Store
 from config.authority import issue, write_file
 from config.load import load
 from config.models import Config
 from config.scaffold import CONFIG_NAME, Ports, certificate_names, init_dir
 from proxy.cli.demo_mail import welcome
 from proxy.embedded.maildir import deliver
+from proxy.opening import key_ring, open_store
 from proxy.server import mail_folder
 from scopes.model import Scope
 
@@ -137,8 +136,8 @@ async def _make(path: Path, hosts: Sequence[str], bind: str) -> None:
 @asynccontextmanager
 async def _accounts(config: Config, earlier_s: int = 0) -> AsyncIterator[Accounts]:
     """Open the demo's store; `earlier_s` puts the clock back."""
-    ring = KeyRing(config.keys.load(), config.keys.current)
-    store = await Store.open(config.store.url, config.store.activity_url)
+    ring = key_ring(config)
+    store = await open_store(config, ring)
     hasher = Hasher()
     try:
         yield Accounts(store, hasher, ring, issuer="Wicketgate demo", now=lambda: time.time() - earlier_s)

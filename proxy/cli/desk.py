@@ -16,11 +16,10 @@ from typing import Any, Final, Self, TypeVar
 
 from auth.accounts import Accounts, Actor, Revocation
 from auth.hashing import Cost, Hasher
-from auth.seal import KeyRing
-from auth.store.store import Store
 from config.models import Config
 from proxy.cli.output import fail_usage, note
 from proxy.limits import FEED_BLIND_S
+from proxy.opening import key_ring, open_store
 from proxy.worker import await_reports
 
 T = TypeVar("T")
@@ -68,7 +67,7 @@ class Desk:
 
     def __enter__(self) -> Self:
         config = self._config
-        keys = KeyRing(config.keys.load(), config.keys.current)
+        keys = key_ring(config)
         _must_not_make_roots_files(config)
         app, primary = config.policy.hashing.app, config.policy.hashing.primary
         self._hasher = Hasher(
@@ -76,7 +75,7 @@ class Desk:
             primary=Cost(memory_kib=primary.memory_kib, passes=primary.passes),
         )
         try:
-            self.store = self.run(Store.open(config.store.url, config.store.activity_url))
+            self.store = self.run(open_store(config, keys))
         except BaseException:
             self._hasher.close()
             self._runner.close()

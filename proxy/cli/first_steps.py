@@ -12,6 +12,7 @@ from typing import Final
 
 import click
 
+from auth.keycheck import bad_keys
 from auth.store.errors import StoreUnavailable
 from auth.store.store import Store
 from config.inspect import inspect
@@ -21,6 +22,7 @@ from config.problems import ConfigErrors, Problem
 from config.scaffold import init_dir
 from proxy.cli.app import Invocation
 from proxy.cli.output import MISUSED, complain, emit, json_option, problem_facts, say
+from proxy.opening import key_problems, key_ring
 
 _BESIDE: Final = ("", "-wal", "-shm")
 """What SQLite keeps under the name of a store file: the file, its log and the log's index."""
@@ -107,12 +109,30 @@ async def _store_problems(config: Config, file: Path) -> list[Problem]:
         return []
     if foreign := list(_foreign_files(config, file)):
         return foreign
-    hint = "run this as the server's user, and see whether the file is whole and its disk has room"
     try:
         store = await Store.open(config.store.url, config.store.activity_url)
+        try:
+            keys = await _key_problems(config, store, file)
+            return [*keys, *await _activity_problems(config, store, file)]
+        finally:
+            await store.close()
     except StoreUnavailable as error:
         what = f"{config.store.gate_file} cannot be opened: {error}"
+        hint = "run this as the server's user, and see whether the file is whole and its disk has room"
         return [Problem(file=file, key="store.url", what=what, hint=hint)]
+
+
+async def _key_problems(config: Config, store: Store, file: Path) -> list[Problem]:
+    """Look whether the keys are those of the store; what cannot be read at all is named elsewhere."""
+    try:
+        ring = key_ring(config)
+    except ConfigErrors:
+        return []
+    return key_problems(config, await bad_keys(store, ring), file)
+
+
+async def _activity_problems(config: Config, store: Store, file: Path) -> list[Problem]:
+    """Read from the activity file, if there is one."""
     try:
         if config.store.activity_file.exists():
             await store.reports(0)
@@ -120,6 +140,4 @@ async def _store_problems(config: Config, file: Path) -> list[Problem]:
         what = f"{config.store.activity_file} cannot be opened: {error}"
         hint = "it may be moved away: only last use and history are lost"
         return [Problem(file=file, key="store.activity_url", what=what, hint=hint)]
-    finally:
-        await store.close()
     return []

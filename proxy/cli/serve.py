@@ -12,7 +12,7 @@ import click
 
 from config.inspect import inspect
 from config.private import PrivateFileError
-from config.problems import ConfigErrors
+from config.problems import ConfigErrors, Problem
 from proxy.cli.app import Invocation
 from proxy.cli.output import fail_usage, note
 from proxy.net.tls import CertificateProblem
@@ -37,8 +37,17 @@ def serve(invocation: Invocation) -> None:
     try:
         run(serve_gate(config, ready=ready))
     except (CertificateProblem, ConfigErrors, PrivateFileError, OSError) as error:
+        if not serving:
+            problems += _unseen(error, problems)
         if problems and not serving:
             raise ConfigErrors(problems) from None
         if isinstance(error, CertificateProblem):
             fail_usage(str(error), "see what is wrong with: wicketgate check")
         raise
+
+
+def _unseen(error: Exception, seen: list[Problem]) -> list[Problem]:
+    """Give what only starting has found: keys that are not those of the store."""
+    known = {problem.key for problem in seen}
+    found = error.problems if isinstance(error, ConfigErrors) else ()
+    return [problem for problem in found if problem.key not in known]

@@ -14,12 +14,11 @@ from click.testing import CliRunner, Result
 
 from auth.accounts import Accounts, Actor
 from auth.hashing import Cost, Hasher
-from auth.seal import KeyRing
 from auth.secret import Secret
-from auth.store.store import Store
 from config.load import load
 from config.scaffold import init_dir
 from proxy.cli.app import program
+from proxy.opening import key_ring, open_store
 
 PRIMARY = "correct horse battery"
 OPERATOR = Actor(kind="operator", name="test", where="test")
@@ -56,8 +55,8 @@ class House:
 
     async def _add(self, email: str) -> Secret:
         config = load(self.file)
-        store = await Store.open(config.store.url, config.store.activity_url)
-        keys = KeyRing(config.keys.load(), config.keys.current)
+        keys = key_ring(config)
+        store = await open_store(config, keys)
         hasher = Hasher(primary=Cost(memory_kib=19_456, passes=2))
         try:
             accounts = Accounts(store, hasher, keys, issuer="test", now=lambda: time.time() - _EARLIER_S)

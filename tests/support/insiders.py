@@ -10,11 +10,11 @@ from auth.accounts import Accounts, MintRequest
 from auth.gate import Clock, Gate, SignIn
 from auth.hashing import Cost, Hasher
 from auth.refusal import Refusal
-from auth.seal import KeyRing
 from auth.secret import Secret
 from auth.store.store import Store
 from auth.throttle import AddressThrottle
 from config.load import load
+from proxy.opening import key_ring, open_store
 from scopes.model import Grant, Scope, Service
 from support.house import OPERATOR
 
@@ -56,9 +56,9 @@ async def _at_once(_seconds: float) -> None:
 async def inside(file: Path) -> AsyncIterator[Insiders]:
     """Open the store of a configuration file, with accounts and a gate over it."""
     config = load(file)
-    keys = KeyRing(config.keys.load(), config.keys.current)
+    keys = key_ring(config)
     hasher = Hasher(app=Cost(memory_kib=config.policy.hashing.app.memory_kib, passes=1))
-    store = await Store.open(config.store.url, config.store.activity_url)
+    store = await open_store(config, keys)
     try:
         clock = Clock(wall=time.time, sleep=_at_once)
         gate = Gate(store, hasher, keys, AddressThrottle(), clock=clock)

@@ -12,6 +12,7 @@ import pyotp
 from auth import apppassword
 from auth.accounts import Accounts, Actor, Enrolment, Minted, MintRequest, Proof
 from auth.hashing import Cost, Hasher
+from auth.keycheck import vouch
 from auth.seal import KeyRing
 from auth.secret import Secret
 from auth.store.store import Store
@@ -108,12 +109,18 @@ async def office(
     generate: Any = apppassword.generate,
     keys: KeyRing | None = None,
     busy_s: float = 5.0,
+    vouched: bool = True,
 ) -> AsyncIterator[Office]:
-    """Accounts at work; several offices may share a folder, as processes do."""
+    """Accounts at work; several offices may share a folder, as processes do.
+
+    `vouched` is False for a ring that nobody has looked at.
+    """
     keys = keys or KeyRing({"k1": bytes(range(32))}, "k1")
     hasher, clock = Hasher(app=CHEAP, primary=CHEAP), Clock()
     try:
         async with opened(folder, busy_s=busy_s) as store:
+            if vouched:
+                await vouch(store, keys)
             accounts = Accounts(store, hasher, keys, limit=limit, issuer="test", now=clock, generate=generate)
             yield Office(folder, store, hasher, keys, accounts, clock)
     finally:

@@ -7,6 +7,7 @@ from sqlalchemy import text
 
 from auth.accounts import AccountError, Actor, Problem, Proof
 from auth.hashing import Busy, Cost, Hasher, Lane
+from auth.keycheck import vouch
 from auth.proving import Prover
 from auth.seal import KeyRing, UnknownKey, UnsealError
 from auth.secret import Secret
@@ -240,7 +241,7 @@ async def test_a_key_that_is_missing_is_an_outage_and_no_failure(tmp_path):
     async with office(tmp_path) as here:
         await here.enrolled()
         proof = here.proof()
-    async with office(tmp_path, keys=KeyRing({"k2": bytes(32)}, "k2")) as there:
+    async with office(tmp_path, keys=KeyRing({"k2": bytes(32)}, "k2"), vouched=False) as there:
         with pytest.raises(UnknownKey):
             await there.accounts.mint(ALICE, wish(), OPERATOR, proof)
         assert await failures(there) == []
@@ -277,6 +278,7 @@ async def test_a_hash_of_yesterday_is_renewed_on_use(tmp_path):
         await here.enrolled()
         clock.now = here.clock.now
         keys = KeyRing({"k1": bytes(range(32)), "k2": bytes(32)}, "k2")
+        await vouch(here.store, keys)
         prover = Prover(here.store, dearer, keys, clock)
         old = await here.accounts.find(ALICE)
         claim = await prover.claim(ALICE, OWNER, here.proof())

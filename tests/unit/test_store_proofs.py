@@ -1,6 +1,6 @@
 """Counted failures and spent codes: bounded, and taken once."""
 
-from auth.store import proofs
+from auth.store import keychecks, proofs
 from auth.store.proofs import Failures
 from support.office import ALICE, office, opened
 
@@ -90,5 +90,6 @@ async def test_a_recovery_code_is_taken_once(tmp_path):
             False,
         ]
         assert await here.store.read(lambda tx: proofs.recovery_codes(tx, account_id)) == [("k1", B)]
+        await here.store.write(lambda tx: keychecks.insert_check_value(tx, "k2", b"2"))
         await here.store.write(lambda tx: proofs.replace_recovery_codes(tx, account_id, "k2", [C]))
         assert await here.store.read(lambda tx: proofs.recovery_codes(tx, account_id)) == [("k2", C)]

@@ -5,7 +5,7 @@ from ipaddress import ip_network
 import pytest
 from sqlalchemy import event, insert
 
-from auth.store import schema
+from auth.store import keychecks, schema
 from auth.store.errors import StoreUnavailable
 from auth.store.rows import Located, RevokedWhy
 from scopes.model import Limits, Scope
@@ -71,6 +71,7 @@ async def test_a_verifier_is_replaced_only_while_it_is_the_old_one(tmp_path):
         minted = await here.mint()
         old = (await here.store.standing(minted.id)).app_password
         number = await here.store.feed_number()
+        await here.store.write(lambda tx: keychecks.insert_check_value(tx, "k2", b"2"))
         await here.store.replace_verifier(minted.id, "another", "new", "k2")
         assert (await here.store.standing(minted.id)).app_password == old
         await here.store.replace_verifier(minted.id, old.verifier_hash, "new", "k2")

@@ -1,4 +1,4 @@
-"""The first gate store: accounts, app passwords, change feed, audit trail.
+"""The first gate store: master keys, accounts, app passwords, change feed, audit trail.
 
 The triggers hold in the database what the code promises: a revoked app password stays revoked with its hash
 and its selector, and no line of the audit trail is changed or removed.
@@ -36,6 +36,7 @@ _TRIGGERS: Final = (
 
 def upgrade() -> None:
     """Build the tables."""
+    _master_keys()
     _accounts()
     _app_passwords()
     _proofs()
@@ -43,6 +44,20 @@ def upgrade() -> None:
     _audit()
     for statement in _TRIGGERS:
         op.execute(statement)
+
+
+def _master_keys() -> None:
+    op.create_table(
+        "master_key",
+        sa.Column("id", sa.Text, nullable=False),
+        sa.Column("check_value", sa.LargeBinary, nullable=False),
+        sa.PrimaryKeyConstraint("id", name="pk_master_key"),
+    )
+
+
+def _made_with(table: str, column: str) -> sa.ForeignKeyConstraint:
+    name = f"fk_{table}_{column}_master_key"
+    return sa.ForeignKeyConstraint([column], ["master_key.id"], name=name)
 
 
 def _accounts() -> None:
@@ -61,6 +76,8 @@ def _accounts() -> None:
         sa.Column("last_step", sa.Integer),
         sa.Column("version", sa.Integer, nullable=False),
         sa.PrimaryKeyConstraint("id", name="pk_account"),
+        _made_with("account", "primary_key_id"),
+        _made_with("account", "seed_key_id"),
         sa.CheckConstraint(
             "(primary_hash IS NULL) = (primary_key_id IS NULL)", name="ck_account_primary_whole"
         ),
@@ -101,6 +118,7 @@ def _app_passwords() -> None:
         sa.Column("version", sa.Integer, nullable=False),
         sa.PrimaryKeyConstraint("id", name="pk_app_password"),
         sa.ForeignKeyConstraint(["account_id"], ["account.id"], name="fk_app_password_account_id_account"),
+        _made_with("app_password", "key_id"),
         sa.UniqueConstraint("account_id", "selector", name="uq_app_password_account_id"),
         sa.CheckConstraint(
             "(revoked_at IS NULL) = (revoked_why IS NULL)", name="ck_app_password_revoked_whole"
@@ -117,6 +135,7 @@ def _proofs() -> None:
         sa.Column("used_at", sa.Integer),
         sa.PrimaryKeyConstraint("account_id", "digest", name="pk_recovery_code"),
         sa.ForeignKeyConstraint(["account_id"], ["account.id"], name="fk_recovery_code_account_id_account"),
+        _made_with("recovery_code", "key_id"),
     )
     op.create_table(
         "failure",

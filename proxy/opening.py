@@ -1,0 +1,53 @@
+"""The store of a configuration, opened with the keys that belong to it, or a word about which do not.
+
+Whoever uses both opens them here: with another key a right app password would look wrong, and a sealed secret
+damaged. Nothing is read or written by a ring the store has not vouched for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from auth.keycheck import BadKey, KeyFault, WrongKeys, vouch
+from auth.seal import KeyRing
+from auth.store.store import Store
+from config.models import Config
+from config.problems import ConfigErrors, Problem
+
+
+def key_ring(config: Config) -> KeyRing:
+    """Read the master keys. Raises ConfigErrors."""
+    return KeyRing(config.keys.load(), config.keys.current)
+
+
+async def open_store(config: Config, ring: KeyRing) -> Store:
+    """Open the store and see that `ring` is the one it was filled with.
+
+    Raises ConfigErrors when it is not, and StoreUnavailable.
+    """
+    store = await Store.open(config.store.url, config.store.activity_url)
+    try:
+        await vouch(store, ring)
+    except WrongKeys as wrong:
+        await store.close()
+        raise ConfigErrors(key_problems(config, wrong.keys)) from None
+    except BaseException:
+        await store.close()
+        raise
+    return store
+
+
+def key_problems(config: Config, bad: Iterable[BadKey], file: Path | None = None) -> list[Problem]:
+    """Say what is wrong with keys, for the person who has the files."""
+    return [_problem(config, each, file) for each in bad]
+
+
+def _problem(config: Config, bad: BadKey, file: Path | None) -> Problem:
+    match bad.fault:
+        case KeyFault.ANOTHER:
+            what = f"{config.keys.files[bad.key_id]} {bad.fault}"
+            hint = "put the file back from your copy; a new key is added under a name of its own"
+        case KeyFault.MISSING:
+            what, hint = str(bad.fault), "name that key's file again, from your copy where it is lost"
+    return Problem(file=file, key=f"keys.files.{bad.key_id}", what=what, hint=hint)
