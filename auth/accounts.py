@@ -11,13 +11,10 @@ hash also raise `auth.hashing.Busy`. Names may be emails or aliases, in any case
 
 from __future__ import annotations
 
-import base64
-import secrets
 import time
 from collections.abc import Callable, Iterable
-from typing import Final
 
-from auth import apppassword, names
+from auth import apppassword, ids, names
 from auth.apppassword import AppPassword
 from auth.checks import check_primary, checked_alias, checked_email, must_be_free
 from auth.deed import (
@@ -35,6 +32,7 @@ from auth.deed import (
 from auth.ending import end_all, end_one
 from auth.enrolment import SecondFactor
 from auth.hashing import Hasher
+from auth.ids import new_id
 from auth.minting import MOST_ACTIVE, Mint, Terms
 from auth.proving import Prover, account_named
 from auth.seal import KeyRing
@@ -53,15 +51,7 @@ __all__ = [
     "Problem",
     "Proof",
     "Revocation",
-    "new_id",
 ]
-
-_ID_OCTETS: Final = 10
-
-
-def new_id(prefix: str) -> str:
-    """Make an identifier: `prefix` and 16 lower-case characters, 80 random bits."""
-    return prefix + base64.b32encode(secrets.token_bytes(_ID_OCTETS)).decode("ascii").lower()
 
 
 class Accounts:
@@ -104,7 +94,7 @@ class Accounts:
             raise AccountError(Problem.SERVICE_ACCOUNT, "a service account has no primary password")
         if not service and primary is None:
             raise AccountError(Problem.BAD_PRIMARY, "a person needs a primary password")
-        account_id = new_id("ac_")
+        account_id = new_id(ids.ACCOUNT)
         primary_hash = key_id = None
         if primary is not None:
             check_primary(primary)

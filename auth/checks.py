@@ -13,6 +13,7 @@ from typing import Final
 from auth import names
 from auth.apppassword import looks_like_one
 from auth.deed import AccountError, Problem
+from auth.ids import looks_like_id
 from auth.secret import Secret
 from auth.store import queries
 from auth.store.store import Tx
@@ -80,6 +81,8 @@ def checked_label(label: str) -> str:
         raise AccountError(
             Problem.BAD_LABEL, "this label looks like an app password, and labels are no secret"
         )
+    if looks_like_id(text):
+        raise AccountError(Problem.BAD_LABEL, "this label looks like the id of an app password")
     return text
 
 

@@ -51,9 +51,12 @@ def end_one(tx: Tx, account: AccountRow, actor: Actor, at: int, which: str) -> R
 def meant(rows: list[AppPasswordRow], which: str, email: str, now: float) -> AppPasswordRow:
     """Find the row named by id, label or selector; an active one before an expired one before a revoked one.
 
-    Raises AccountError when there is none, or when two that are equally alive answer to the name.
+    What an id names is meant, whatever labels there are. Raises AccountError when there is none, or when two
+    that are equally alive answer to the label or selector.
     """
-    named = [row for row in rows if which in {row.id, row.label, row.selector}]
+    named = [row for row in rows if row.id == which] or [
+        row for row in rows if which in {row.label, row.selector}
+    ]
     if not named:
         raise AccountError(
             Problem.NO_SUCH_APP_PASSWORD,

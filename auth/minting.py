@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
-from auth import apppassword
+from auth import apppassword, ids
 from auth.apppassword import AppPassword, verifier_message
 from auth.checks import checked_label, checked_scopes
 from auth.deed import AccountError, Actor, Mark, Minted, MintRequest, Problem, Proof, audit_entry
@@ -65,7 +65,7 @@ class Mint:
             made = self._terms.generate()
             verifier_hash, key_id = await self._hash(claim.account.id, made)
             row = AppPasswordRow(
-                id=self._terms.new_id("ap_"),
+                id=self._terms.new_id(ids.APP_PASSWORD),
                 account_id=claim.account.id,
                 selector=made.selector,
                 verifier_hash=verifier_hash,

@@ -9,11 +9,12 @@ import pytest
 from auth import apppassword
 from auth.accounts import AccountError, Problem
 from auth.apppassword import AppPassword, parse, verifier_message
+from auth.ids import new_id
 from auth.secret import Secret
 from auth.store.errors import StoreUnavailable
 from auth.store.rows import RevokedWhy
 from scopes.model import Scope
-from support.office import ALICE, BOB, OPERATOR, OWNER, locked, office, wish
+from support.office import ALICE, BOB, OPERATOR, OWNER, locked, office, raw, wish
 
 
 async def refusal(deed) -> Problem:
@@ -106,7 +107,17 @@ async def test_a_label_is_unique_among_the_active_ones(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "label", ["", "   ", "x" * 65, "two\nlines", "\x1b[2J", "zero\u200bwidth", "k7mq-2xwd-hnrp-4tvc-9zsa"]
+    "label",
+    [
+        "",
+        "   ",
+        "x" * 65,
+        "two\nlines",
+        "\x1b[2J",
+        "zero\u200bwidth",
+        "k7mq-2xwd-hnrp-4tvc-9zsa",
+        new_id("ap_"),
+    ],
 )
 async def test_a_label_can_be_shown_and_is_no_secret(tmp_path, label):
     async with office(tmp_path) as here:
@@ -279,6 +290,26 @@ async def test_a_label_that_is_another_ones_selector_is_ambiguous(tmp_path):
         await here.mint("aaaa")
         assert await refusal(here.accounts.revoke(ALICE, "aaaa", OPERATOR)) is Problem.AMBIGUOUS
         assert await here.accounts.preview(ALICE) == 2
+
+
+async def test_an_id_names_its_own_whatever_another_is_called(tmp_path):
+    async with office(tmp_path) as here:
+        await here.enrolled()
+        one, other = await here.mint("one"), await here.mint("other")
+        with raw(tmp_path) as file:
+            file.execute("UPDATE app_password SET label = ? WHERE id = ?", (one.id, other.id))
+        for change in (True, False):
+            done = await here.accounts.revoke(ALICE, f" {one.id}\n", OPERATOR)
+            assert done.app_password.id == one.id
+            assert (done.change is not None) is change
+        assert [row.id for row in await here.accounts.active(ALICE)] == [other.id]
+
+
+@pytest.mark.parametrize("label", ["ap_", "ap_phone", "AP_" + "A" * 16, "ap_" + "a" * 17, "ap_" + "1" * 16])
+async def test_a_label_may_begin_like_an_id(tmp_path, label):
+    async with office(tmp_path) as here:
+        await here.enrolled()
+        assert (await here.mint(label)).label == label
 
 
 async def test_revoking_all_takes_the_expired_too_and_once(tmp_path):
