@@ -11,7 +11,7 @@ import string
 from typing import Final
 
 ACCOUNT: Final = "ac_"
-APP_PASSWORD: Final = "ap_"
+APP_PASSWORD: Final = "ap_"  # noqa: S105 - a prefix
 
 _OCTETS: Final = 10
 _CHARS: Final = 16

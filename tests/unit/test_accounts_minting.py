@@ -9,7 +9,6 @@ import pytest
 from auth import apppassword
 from auth.accounts import AccountError, Problem
 from auth.apppassword import AppPassword, parse, verifier_message
-from auth.ids import new_id
 from auth.secret import Secret
 from auth.store.errors import StoreUnavailable
 from auth.store.rows import RevokedWhy
