@@ -115,7 +115,7 @@ async def test_a_label_is_unique_among_the_active_ones(tmp_path):
         "\x1b[2J",
         "zero\u200bwidth",
         "k7mq-2xwd-hnrp-4tvc-9zsa",
-        new_id("ap_"),
+        "ap_" + "a2" * 8,
     ],
 )
 async def test_a_label_can_be_shown_and_is_no_secret(tmp_path, label):
