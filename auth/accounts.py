@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable
 
 from auth import apppassword, ids, names
 from auth.apppassword import AppPassword
-from auth.checks import check_primary, checked_alias, checked_email, must_be_free
+from auth.checks import check_kind, check_primary, checked_alias, checked_email, must_be_free
 from auth.deed import (
     AccountError,
     Actor,
@@ -28,6 +28,8 @@ from auth.deed import (
     Proof,
     Revocation,
     audit_entry,
+    disabled,
+    to_type,
 )
 from auth.ending import end_all, end_one
 from auth.enrolment import SecondFactor
@@ -90,14 +92,10 @@ class Accounts:
         """Add an account: a person with a primary password, or a service account without one."""
         address = checked_email(email)
         others = tuple(sorted({checked_alias(alias) for alias in aliases} - {address}))
-        if service and primary is not None:
-            raise AccountError(Problem.SERVICE_ACCOUNT, "a service account has no primary password")
-        if not service and primary is None:
-            raise AccountError(Problem.BAD_PRIMARY, "a person needs a primary password")
+        check_kind(primary, service=service)
         account_id = new_id(ids.ACCOUNT)
         primary_hash = key_id = None
         if primary is not None:
-            check_primary(primary)
             primary_hash, key_id = await self._prover.hash_primary(account_id, primary)
         row = AccountRow(
             id=account_id,
@@ -116,8 +114,7 @@ class Accounts:
         def deed(tx: Tx) -> None:
             must_be_free(tx, (address, *others))
             deeds.insert_account(tx, row)
-            kind = "service account" if service else "person"
-            self._conclude(tx, row, actor, Mark(deed=ChangeKind.ACCOUNT_ADDED, detail=kind))
+            self._conclude(tx, row, actor, Mark(deed=ChangeKind.ACCOUNT_ADDED, detail=_described(row)))
 
         await self._store.write(deed)
         return row
@@ -175,12 +172,17 @@ class Accounts:
         check_primary(new)
         claim = await self._prover.claim(name, actor, proof)
         if claim.account.is_service:
-            raise AccountError(Problem.SERVICE_ACCOUNT, "a service account has no primary password")
+            raise AccountError(
+                Problem.SERVICE_ACCOUNT,
+                "a service account has no primary password",
+                "it has app passwords only; to end them: "
+                + to_type("password", "revoke-all", claim.account.email),
+            )
         primary_hash, key_id = await self._prover.hash_primary(claim.account.id, new)
 
         def deed(tx: Tx, account: AccountRow) -> Revocation:
             if claim.proved and account.disabled_at is not None:
-                raise AccountError(Problem.ACCOUNT_DISABLED, f"{account.email} is disabled")
+                raise disabled(account.email)
             deeds.set_primary(tx, account.id, primary_hash, key_id)
             self._prover.tries.forget(tx, account.id)
             mark = Mark(deed=ChangeKind.PRIMARY_CHANGED, detail=claim.how)
@@ -209,7 +211,11 @@ class Accounts:
         def deed(tx: Tx) -> None:
             account = account_named(tx, name)
             if not deeds.delete_alias(tx, account.id, wanted):
-                raise AccountError(Problem.NO_SUCH_ALIAS, f"{account.email} has no alias {wanted}")
+                raise AccountError(
+                    Problem.NO_SUCH_ALIAS,
+                    f"{account.email} has no alias {wanted}",
+                    f"those it has: {', '.join(account.aliases) or 'none'}",
+                )
             self._conclude(tx, account, actor, Mark(deed=ChangeKind.ALIAS_REMOVED, detail=wanted))
 
         await self._store.write(deed)
@@ -304,6 +310,12 @@ class Accounts:
 
     def _conclude(self, tx: Tx, account: AccountRow, actor: Actor, mark: Mark) -> None:
         deeds.conclude(tx, audit_entry(actor, account, int(self._now()), mark))
+
+
+def _described(account: AccountRow) -> str:
+    """Say what was added, for the audit trail."""
+    kind = "service account" if account.is_service else "person"
+    return f"{kind}, aliases {' '.join(account.aliases)}" if account.aliases else kind
 
 
 def _ever(tx: Tx, name: str) -> list[str]:

@@ -23,6 +23,7 @@ PRIMARY_CHARS_LEAST: Final = 8
 """NIST SP 800-63B §5.1.1.1; a second factor always stands beside it."""
 PRIMARY_CHARS_MOST: Final = 256
 LABEL_CHARS: Final = 64
+_LABEL_HINT: Final = "name the app or the device it is for, as in phone"
 
 
 def checked_email(email: str) -> str:
@@ -54,7 +55,25 @@ def must_be_free(tx: Tx, wanted: Collection[str]) -> None:
         raise AccountError(
             Problem.NAME_TAKEN,
             f"{', '.join(taken)} signs in to an account already",
-            "names are unique over the emails and aliases of all accounts",
+            "choose another: names are unique over the emails and aliases of all accounts",
+        )
+
+
+def check_kind(primary: Secret | None, *, service: bool) -> None:
+    """See that a person has a good primary password, and a service account none."""
+    if service and primary is not None:
+        raise AccountError(
+            Problem.SERVICE_ACCOUNT,
+            "a service account has no primary password",
+            "leave the password out, or add a person",
+        )
+    if primary is not None:
+        check_primary(primary)
+    elif not service:
+        raise AccountError(
+            Problem.BAD_PRIMARY,
+            "a person needs a primary password",
+            "give one, or add a service account",
         )
 
 
@@ -65,10 +84,13 @@ def check_primary(primary: Secret) -> None:
         raise AccountError(
             Problem.BAD_PRIMARY,
             f"a primary password has {PRIMARY_CHARS_LEAST} to {PRIMARY_CHARS_MOST} characters",
+            "a few words in a row are long enough and easy to type",
         )
     if any(unicodedata.category(char) in {"Cc", "Cs"} for char in text):
         raise AccountError(
-            Problem.BAD_PRIMARY, "a primary password holds no control characters", "line ends are such"
+            Problem.BAD_PRIMARY,
+            "a primary password holds no control characters",
+            "leave line ends and tabs out",
         )
 
 
@@ -76,18 +98,24 @@ def checked_label(label: str) -> str:
     """Give a label as it is stored: NFC, trimmed."""
     text = unicodedata.normalize("NFC", label).strip()
     if not text or len(text) > LABEL_CHARS or not text.isprintable():
-        raise AccountError(Problem.BAD_LABEL, f"a label is 1 to {LABEL_CHARS} printable characters")
+        raise AccountError(
+            Problem.BAD_LABEL, f"a label is 1 to {LABEL_CHARS} printable characters", _LABEL_HINT
+        )
     if looks_like_one(text):
         raise AccountError(
-            Problem.BAD_LABEL, "this label looks like an app password, and labels are no secret"
+            Problem.BAD_LABEL, "this label looks like an app password, and labels are no secret", _LABEL_HINT
         )
     if looks_like_id(text):
-        raise AccountError(Problem.BAD_LABEL, "this label looks like the id of an app password")
+        raise AccountError(Problem.BAD_LABEL, "this label looks like the id of an app password", _LABEL_HINT)
     return text
 
 
 def checked_scopes(scopes: Collection[Scope]) -> frozenset[Scope]:
     """Give the scopes, at least one."""
     if not scopes:
-        raise AccountError(Problem.NO_SCOPES, f"an app password opens at least one of: {', '.join(Scope)}")
+        raise AccountError(
+            Problem.NO_SCOPES,
+            "an app password without a scope opens nothing",
+            f"choose at least one of: {', '.join(Scope)}",
+        )
     return frozenset(scopes)

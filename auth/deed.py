@@ -5,6 +5,7 @@ Values only. Messages of errors are written for people and name accounts and lab
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Collection
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -61,10 +62,10 @@ class Problem(StrEnum):
 
 
 class AccountError(Exception):
-    """A deed that was not done, and why."""
+    """A deed that was not done, why, and what to do about it."""
 
     def __init__(
-        self, problem: Problem, message: str, hint: str = "", *, retry_after_s: float | None = None
+        self, problem: Problem, message: str, hint: str, *, retry_after_s: float | None = None
     ) -> None:
         super().__init__(message)
         self.problem = problem
@@ -72,6 +73,20 @@ class AccountError(Exception):
         self.hint = hint
         self.retry_after_s = retry_after_s
         """Seconds until a new try is looked at; set for TOO_MANY_TRIES."""
+
+
+def to_type(*words: str) -> str:
+    """Write a command for a hint, as it can be typed."""
+    return shlex.join(("wicketgate", *words))
+
+
+def disabled(email: str) -> AccountError:
+    """Refuse because the account is disabled."""
+    return AccountError(
+        Problem.ACCOUNT_DISABLED,
+        f"{email} is disabled",
+        f"enable it first: {to_type('account', 'enable', email)}",
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

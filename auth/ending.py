@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
 
-from auth.deed import AccountError, Actor, Mark, Problem, Revocation, audit_entry
+from auth.deed import AccountError, Actor, Mark, Problem, Revocation, audit_entry, to_type
 from auth.store import deeds, queries
 from auth.store.rows import AccountRow, AppPasswordRow, ChangeKind, RevokedWhy
 from auth.store.store import Tx
@@ -61,7 +61,7 @@ def meant(rows: list[AppPasswordRow], which: str, email: str, now: float) -> App
         raise AccountError(
             Problem.NO_SUCH_APP_PASSWORD,
             f"{email} has no app password of that id, label or selector",
-            f"wicketgate password list {email} shows them",
+            f"those it has: {to_type('password', 'list', email)}",
         )
     ranked = sorted(named, key=lambda row: _rank(row, now))
     best = [row for row in ranked if _rank(row, now) == _rank(ranked[0], now)]
@@ -69,7 +69,7 @@ def meant(rows: list[AppPasswordRow], which: str, email: str, now: float) -> App
         raise AccountError(
             Problem.AMBIGUOUS,
             f"{len(best)} app passwords of {email} answer to that name",
-            "name it by its id",
+            f"name it by its id: {to_type('password', 'list', email)}",
         )
     return best[-1]
 

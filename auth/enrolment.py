@@ -9,7 +9,18 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from auth import totp
-from auth.deed import AccountError, Actor, Enrolment, Mark, Problem, Proof, Revocation, audit_entry
+from auth.deed import (
+    AccountError,
+    Actor,
+    Enrolment,
+    Mark,
+    Problem,
+    Proof,
+    Revocation,
+    audit_entry,
+    disabled,
+    to_type,
+)
 from auth.ending import end_all
 from auth.proving import Prover, account_named, seed_binding
 from auth.seal import KeyRing
@@ -82,7 +93,11 @@ class SecondFactor:
         def deed(tx: Tx) -> Revocation:
             account = account_named(tx, name)
             if not account.has_second_factor:
-                raise AccountError(Problem.NO_SECOND_FACTOR, f"{account.email} has no second factor")
+                raise AccountError(
+                    Problem.NO_SECOND_FACTOR,
+                    f"{account.email} has no second factor",
+                    f"there is nothing to reset; enrol one: {to_type('account', 'enrol-2fa', account.email)}",
+                )
             proofs.set_seed(tx, account.id, None, None)
             proofs.replace_recovery_codes(tx, account.id, self._keys.current_id, ())
             self._prover.tries.forget(tx, account.id)
@@ -94,19 +109,24 @@ class SecondFactor:
 def _must_be_a_person(account: AccountRow) -> None:
     if account.is_service:
         raise AccountError(
-            Problem.SERVICE_ACCOUNT, f"{account.email} is a service account: it has no second factor"
+            Problem.SERVICE_ACCOUNT,
+            f"{account.email} is a service account: it has no second factor",
+            "the operator makes its app passwords without one",
         )
 
 
 def _may_enrol(account: AccountRow, enrolment: Enrolment, *, proved: bool) -> None:
     _must_be_a_person(account)
     if account.disabled_at is not None:
-        raise AccountError(Problem.ACCOUNT_DISABLED, f"{account.email} is disabled")
+        raise disabled(account.email)
     if account.id != enrolment.account_id:
-        raise AccountError(Problem.NO_SUCH_ACCOUNT, "this enrolment was begun for another account")
+        raise AccountError(
+            Problem.NO_SUCH_ACCOUNT, "this enrolment was begun for another account", "begin it anew"
+        )
     if account.has_second_factor and not proved:
         raise AccountError(
             Problem.ALREADY_ENROLLED,
             f"{account.email} has a second factor already",
-            "replace it with one of its codes or a recovery code, or reset it",
+            "give one of its codes or a recovery code, or reset it: "
+            + to_type("account", "reset-2fa", account.email),
         )

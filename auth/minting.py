@@ -9,13 +9,25 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import partial
 from typing import Final
 
 from auth import apppassword, ids
 from auth.apppassword import AppPassword, verifier_message
 from auth.checks import checked_label, checked_scopes
-from auth.deed import AccountError, Actor, Mark, Minted, MintRequest, Problem, Proof, audit_entry
+from auth.deed import (
+    AccountError,
+    Actor,
+    Mark,
+    Minted,
+    MintRequest,
+    Problem,
+    Proof,
+    audit_entry,
+    disabled,
+    to_type,
+)
 from auth.hashing import Hasher
 from auth.proving import Claim, Prover
 from auth.seal import KeyRing
@@ -23,6 +35,7 @@ from auth.store import deeds, queries
 from auth.store.errors import StoreUnavailable
 from auth.store.rows import AccountRow, AppPasswordRow, ChangeKind
 from auth.store.store import Tx
+from scopes.model import in_order
 
 MOST_ACTIVE: Final = 25
 """Active app passwords of one account; the config may ask for fewer."""
@@ -59,7 +72,7 @@ class Mint:
         """Make one; see `Accounts.mint`."""
         label, scopes = checked_label(request.label), checked_scopes(request.scopes)
         if request.expires_at is not None and request.expires_at <= self._terms.now():
-            raise AccountError(Problem.BAD_EXPIRY, "it would have expired already")
+            raise AccountError(Problem.BAD_EXPIRY, "it would have expired already", "choose a time to come")
         claim = await self._prover.claim(name, actor, proof)
         for _ in range(_DRAWS):
             made = self._terms.generate()
@@ -102,7 +115,7 @@ class Mint:
             raise AccountError(
                 Problem.TOO_MANY_APP_PASSWORDS,
                 f"{account.email} has {len(active)} active app passwords, and no more are allowed",
-                "revoke one that is not needed any more",
+                f"revoke one that is not needed any more: {to_type('password', 'list', account.email)}",
             )
         if any(each.label == row.label for each in active):
             raise AccountError(
@@ -117,20 +130,30 @@ class Mint:
             deed=ChangeKind.MINTED,
             app_password_id=row.id,
             label=row.label,
-            detail=f"{' '.join(sorted(row.scopes))}, {claim.how}",
+            detail=f"{_described(row)}, {claim.how}",
         )
         deeds.conclude(tx, audit_entry(actor, account, row.created_at, mark))
 
     @staticmethod
     def _may_have_one(account: AccountRow) -> None:
         if account.disabled_at is not None:
-            raise AccountError(Problem.ACCOUNT_DISABLED, f"{account.email} is disabled")
+            raise disabled(account.email)
         if not account.is_service and not account.has_second_factor:
             raise AccountError(
                 Problem.NO_SECOND_FACTOR,
                 f"{account.email} has no second factor, so no app password can be made",
-                f"enrol an authenticator first: wicketgate account enrol-2fa {account.email}",
+                f"enrol an authenticator first: {to_type('account', 'enrol-2fa', account.email)}",
             )
+
+
+def _described(row: AppPasswordRow) -> str:
+    """Say what was made, for the audit trail."""
+    said = [" ".join(in_order(row.scopes))]
+    if row.expires_at is not None:
+        said.append(f"until {datetime.fromtimestamp(row.expires_at, UTC):%Y-%m-%dT%H:%M:%SZ}")
+    if row.limits.networks:
+        said.append(f"from {' '.join(map(str, row.limits.networks))}")
+    return ", ".join(said)
 
 
 def _minted(row: AppPasswordRow, made: AppPassword) -> Minted:

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from auth import names
-from auth.deed import AccountError, Actor, Problem, Proof
+from auth.deed import AccountError, Actor, Problem, Proof, to_type
 from auth.hashing import Busy, CorruptHash, Hasher
 from auth.seal import Binding, KeyRing, UnknownKey, UnsealError, framed
 from auth.secret import Secret
@@ -37,6 +37,7 @@ class Claim:
 
     account: AccountRow
     proved: bool = False
+    by_code_alone: bool = False
     step: int | None = None
     recovery: bytes | None = field(default=None, repr=False)
     rehashed: tuple[str, str] | None = field(default=None, repr=False)
@@ -79,7 +80,11 @@ class Prover:
         if proof is not None:
             return await self._prove(name, actor, proof)
         if actor.kind != "operator":
-            raise AccountError(Problem.PROOF_NEEDED, "the primary password and a code are needed")
+            raise AccountError(
+                Problem.PROOF_NEEDED,
+                "the primary password and a code are needed",
+                "give both; only an operator is spared the proof",
+            )
         return Claim(account=await self._store.read(lambda tx: account_named(tx, name)))
 
     async def carry_out(self, claim: Claim, deed: Callable[[Tx, AccountRow], T]) -> T:
@@ -132,12 +137,13 @@ class Prover:
         recovery = self._recovery(seen, code) if step is None else None
         account = seen.account
         if account is None or not right:
-            raise _wrong()
+            raise _wrong(by_code_alone=primary is None)
         if step is None and recovery is None and (primary is None or account.has_second_factor):
-            raise _wrong()
+            raise _wrong(by_code_alone=primary is None)
         return Claim(
             account=account,
             proved=True,
+            by_code_alone=primary is None,
             step=step,
             recovery=recovery,
             rehashed=None if primary is None else await self._rehashed(account, primary),
@@ -183,7 +189,11 @@ class Prover:
         seen = claim.account
         account = queries.account_by_id(tx, seen.id)
         if account is None:
-            raise AccountError(Problem.NO_SUCH_ACCOUNT, f"there is no account {seen.email} any more")
+            raise AccountError(
+                Problem.NO_SUCH_ACCOUNT,
+                f"there is no account {seen.email} any more",
+                "it was removed in the same moment",
+            )
         if not claim.proved:
             return account
         if (account.primary_hash, account.seed) != (seen.primary_hash, seen.seed):
@@ -191,11 +201,11 @@ class Prover:
                 Problem.CHANGED_MEANWHILE, "the account was changed in the same moment", "try again"
             )
         if claim.step is not None and not proofs.take_step(tx, account.id, claim.step):
-            raise _wrong()
+            raise _wrong(by_code_alone=claim.by_code_alone)
         if claim.recovery is not None:
             at = int(self._now())
             if not proofs.take_recovery_code(tx, account.id, claim.recovery, at):
-                raise _wrong()
+                raise _wrong(by_code_alone=claim.by_code_alone)
         if claim.rehashed is not None:
             set_primary(tx, account.id, *claim.rehashed)
         return account
@@ -208,7 +218,9 @@ def account_named(tx: Tx, name: str) -> AccountRow:
     if account is None:
         shown = "of this name" if known is None else known
         raise AccountError(
-            Problem.NO_SUCH_ACCOUNT, f"there is no account {shown}", "wicketgate account list shows them all"
+            Problem.NO_SUCH_ACCOUNT,
+            f"there is no account {shown}",
+            f"those there are: {to_type('account', 'list')}",
         )
     return account
 
@@ -224,9 +236,9 @@ def _primary_message(account_id: str, primary: Secret) -> bytes:
     return framed("wicketgate/primary/1", account_id, text.encode("utf-8", "surrogateescape"))
 
 
-def _wrong() -> AccountError:
+def _wrong(*, by_code_alone: bool) -> AccountError:
     return AccountError(
         Problem.WRONG_PROOF,
-        "the primary password or the code is wrong",
+        "the code is wrong" if by_code_alone else "the primary password or the code is wrong",
         "each code is good for one use: wait for the next one",
     )

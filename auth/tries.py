@@ -7,6 +7,7 @@ against is stored as a keyed digest. How long to wait is decided by `auth.thrott
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from ipaddress import ip_address
 from typing import Final
@@ -109,4 +110,8 @@ def _carried(tx: Tx, subject: Subject, now: float) -> tuple[int, float | None]:
 
 
 def _in_words(seconds: float) -> str:
-    return f"{max(1.0, seconds):.0f} seconds" if seconds < _SOON_S else f"{seconds / 60:.0f} minutes"
+    """Write a time to wait, rounded up: never too early for what it promises."""
+    if seconds >= _SOON_S:
+        return f"{math.ceil(seconds / 60)} minutes"
+    whole = max(1, math.ceil(seconds))
+    return "1 second" if whole == 1 else f"{whole} seconds"

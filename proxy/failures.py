@@ -14,6 +14,7 @@ from types import MappingProxyType
 from typing import Final
 
 from auth.refusal import Reason, Refusal
+from scopes.model import in_order
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,7 +75,7 @@ def _password(refusal: Refusal) -> str:
 
 
 def _scopes(refusal: Refusal) -> str:
-    return " and ".join(sorted(refusal.scopes)) or "nothing"
+    return " and ".join(in_order(refusal.scopes)) or "nothing"
 
 
 def _is_plain(text: str) -> bool:

@@ -6,6 +6,7 @@ Times are whole or fractional seconds since 1970-01-01 UTC, addresses are `ipadd
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import StrEnum
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
@@ -20,6 +21,12 @@ class Scope(StrEnum):
     MAIL = "mail"
     CONTACTS = "contacts"
     EVENTS = "events"
+
+
+def in_order(scopes: Iterable[Scope]) -> tuple[Scope, ...]:
+    """Give scopes in the one order they are written in: mail, contacts, events."""
+    held = frozenset(scopes)
+    return tuple(scope for scope in Scope if scope in held)
 
 
 class Service(StrEnum):

@@ -13,6 +13,7 @@ from auth.store.engine import Tx
 from auth.store.queries import limits_text
 from auth.store.rows import AccountRow, AppPasswordRow, AuditEntry, RevokedWhy
 from auth.store.schema import account, account_name, app_password, audit, recovery_code
+from scopes.model import in_order
 
 
 def conclude(tx: Tx, entry: AuditEntry, ended: tuple[str, ...] = ()) -> int:
@@ -119,7 +120,7 @@ def insert_app_password(tx: Tx, row: AppPasswordRow) -> None:
             verifier_hash=row.verifier_hash,
             key_id=row.key_id,
             label=row.label,
-            scopes=" ".join(sorted(row.scopes)),
+            scopes=" ".join(in_order(row.scopes)),
             limits=limits_text(row.limits),
             created_at=row.created_at,
             created_by=row.created_by,

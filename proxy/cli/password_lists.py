@@ -14,7 +14,7 @@ from proxy.cli.app import Invocation
 from proxy.cli.desk import Desk, counted
 from proxy.cli.output import Moment, emit, json_option, note, say, table
 from proxy.cli.times import DAY_S
-from scopes.model import Scope
+from scopes.model import Scope, in_order
 
 SOON_DAYS: Final = 14
 _ACTIVE: Final = (
@@ -88,8 +88,7 @@ def ending(row: AppPasswordRow, now: float) -> tuple[str, int | None, str]:
 
 def scope_words(scopes: Iterable[Scope]) -> str:
     """Write scopes in their one order: `mail, contacts, events`."""
-    held = frozenset(scopes)
-    return ", ".join(scope.value for scope in Scope if scope in held)
+    return ", ".join(in_order(scopes))
 
 
 def active_cells(row: AppPasswordRow, uses: Uses, now: float) -> tuple[str, ...]:
@@ -124,7 +123,7 @@ def active_facts(row: AppPasswordRow, uses: Uses, now: float) -> dict[str, Any]:
         "id": row.id,
         "label": row.label,
         "selector": row.selector,
-        "scopes": [scope.value for scope in Scope if scope in row.scopes],
+        "scopes": list(in_order(row.scopes)),
         "networks": [str(network) for network in row.limits.networks],
         "created_at": Moment(row.created_at).iso,
         "created_by": row.created_by,

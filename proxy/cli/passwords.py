@@ -39,7 +39,7 @@ from proxy.cli.questions import (
     yes_option,
 )
 from proxy.cli.times import expiry
-from scopes.model import Limits, Network, Scope
+from scopes.model import Limits, Network, Scope, in_order
 
 _SCOPES: Final = [scope.value for scope in Scope]
 _NOT_SHOWN_HINT: Final = "it is listed as perhaps never shown; revoke it by its id and create another"
@@ -210,7 +210,7 @@ def _facts(minted: Minted) -> dict[str, Any]:
         "id": minted.id,
         "label": minted.label,
         "selector": minted.selector,
-        "scopes": [scope.value for scope in Scope if scope in minted.scopes],
+        "scopes": list(in_order(minted.scopes)),
         "expires_at": Moment(minted.expires_at).iso,
         "password": minted.password.reveal(),
     }

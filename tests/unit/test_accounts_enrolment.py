@@ -106,8 +106,32 @@ async def test_a_wrong_code_replaces_nothing(tmp_path):
         await here.enrolled()
         before = await here.accounts.find(ALICE)
         for proof in (Secret("000000"), Secret(""), PRIMARY):
-            assert await refusal(here.enrol(ALICE, proof)) is Problem.WRONG_PROOF
+            with pytest.raises(AccountError, match=r"^the code is wrong$") as refused:
+                await here.enrol(ALICE, proof)
+            assert refused.value.problem is Problem.WRONG_PROOF
+        here.clock.now += 60
+        with pytest.raises(AccountError, match=r"^the primary password or the code is wrong$"):
+            await here.enrol(ALICE, Proof(primary=PRIMARY, code=Secret("000000")))
         assert await here.accounts.find(ALICE) == before
+
+
+async def test_a_code_used_twice_in_parallel_replaces_it_once(tmp_path):
+    async with office(tmp_path) as here, office(tmp_path) as there:
+        await here.enrolled()
+        there.clock.now = here.clock.now
+        enrolments = [await here.accounts.begin_enrolment(ALICE) for _ in range(2)]
+        results = await asyncio.gather(
+            *(
+                desk.accounts.confirm_enrolment(ALICE, each, here.first_code(each), OPERATOR, here.code())
+                for desk, each in zip((here, there), enrolments, strict=True)
+            ),
+            return_exceptions=True,
+        )
+        refused = [result for result in results if isinstance(result, AccountError)]
+        assert [error.problem for error in refused] in (
+            [Problem.WRONG_PROOF],
+            [Problem.CHANGED_MEANWHILE],
+        )
 
 
 async def test_an_enrolment_belongs_to_its_account_and_outlives_no_disabling(tmp_path):

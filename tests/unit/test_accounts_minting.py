@@ -3,6 +3,7 @@
 import asyncio
 import signal
 import sys
+from ipaddress import ip_network
 
 import pytest
 
@@ -12,7 +13,7 @@ from auth.apppassword import AppPassword, parse, verifier_message
 from auth.secret import Secret
 from auth.store.errors import StoreUnavailable
 from auth.store.rows import RevokedWhy
-from scopes.model import Scope
+from scopes.model import Limits, Scope
 from support.office import ALICE, BOB, OPERATOR, OWNER, locked, office, raw, wish
 
 
@@ -125,6 +126,20 @@ async def test_a_label_can_be_shown_and_is_no_secret(tmp_path, label):
             await here.mint(label)
         assert refused.value.problem is Problem.BAD_LABEL
         assert not label.strip() or label not in str(refused.value)
+
+
+async def test_the_audit_trail_says_what_the_app_password_may(tmp_path):
+    networks = (ip_network("192.0.2.0/24"), ip_network("2001:db8::/32"))
+    async with office(tmp_path) as here:
+        await here.enrolled()
+        await here.mint("all", scopes=[Scope.EVENTS, Scope.CONTACTS, Scope.MAIL])
+        await here.mint("short", expires_at=1_893_456_000, scopes=[Scope.EVENTS])
+        await here.mint("narrow", limits=Limits(networks=networks), expires_at=1_893_456_000)
+        assert [entry.detail for entry in (await here.accounts.audit())[2:]] == [
+            "mail contacts events, without the owner's proof",
+            "events, until 2030-01-01T00:00:00Z, without the owner's proof",
+            "mail, until 2030-01-01T00:00:00Z, from 192.0.2.0/24 2001:db8::/32, without the owner's proof",
+        ]
 
 
 async def test_scopes_and_expiry_make_sense(tmp_path):

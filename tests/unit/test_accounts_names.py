@@ -213,6 +213,20 @@ async def test_names_that_never_were(tmp_path):
             assert refused.value.problem is Problem.NO_SUCH_ACCOUNT
 
 
+async def test_the_audit_trail_says_what_was_added(tmp_path):
+    async with office(tmp_path) as here:
+        await here.person(ALICE, aliases=["Al", "a.l@example.net"])
+        await here.person(BOB)
+        await here.accounts.add(
+            "printer@example.org", primary=None, service=True, aliases=["lp"], actor=OPERATOR
+        )
+        assert [entry.detail for entry in await here.accounts.audit()] == [
+            "person, aliases a.l@example.net al",
+            "person",
+            "service account, aliases lp",
+        ]
+
+
 async def test_the_audit_trail_says_who_did_what_to_whom(tmp_path):
     async with office(tmp_path) as here:
         await here.enrolled()

@@ -12,6 +12,7 @@ from auth.proving import Prover
 from auth.seal import KeyRing, UnknownKey, UnsealError
 from auth.secret import Secret
 from auth.store.errors import StoreUnavailable
+from auth.store.proofs import Failures, set_failures
 from auth.throttle import PER_ACCOUNT, PER_ADDRESS
 from support.office import ALICE, BOB, CHEAP, OPERATOR, OWNER, PRIMARY, Clock, office, raw, wish
 
@@ -155,10 +156,27 @@ async def test_failures_make_wait_and_a_right_proof_clears_them(tmp_path):
             await here.accounts.mint(ALICE, wish(), OPERATOR, here.proof())
         assert refused.value.problem is Problem.TOO_MANY_TRIES
         assert 0 < refused.value.retry_after_s <= 1
+        assert refused.value.hint == "try again in 1 second"
         assert here.hasher.calls == {}
         here.clock.now += 1
         await here.accounts.mint(ALICE, wish(), OPERATOR, here.proof())
         assert await failures(here) == []
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [(0.1, "1 second"), (1.0, "1 second"), (1.1, "2 seconds"), (89.5, "90 seconds"), (90.0, "2 minutes")],
+)
+async def test_a_wait_is_told_in_words_and_never_too_short(tmp_path, seconds, words):
+    async with office(tmp_path) as here:
+        await here.enrolled()
+        subject = here.accounts._prover.tries._account((await here.accounts.find(ALICE)).id)
+        last_at = here.clock.now - (PER_ACCOUNT.lock_s - seconds)
+        locked = Failures(count=PER_ACCOUNT.lock_after, last_at=last_at)
+        await here.store.write(lambda tx: set_failures(tx, subject.digest, locked))
+        with pytest.raises(AccountError) as refused:
+            await here.accounts.mint(ALICE, wish(), OPERATOR, here.proof())
+        assert refused.value.hint == f"try again in {words}"
 
 
 async def test_enough_failures_lock_for_a_while_by_whatever_name(tmp_path):
