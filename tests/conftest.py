@@ -2,6 +2,8 @@
 
 import contextlib
 import gc
+import os
+import secrets
 from pathlib import Path
 
 import pytest
@@ -10,6 +12,7 @@ from hypothesis import settings
 from support.imap import connect
 from support.running import running_demo
 
+os.environ.setdefault("WICKETGATE_TESTS_SEED", str(secrets.randbits(32)))  # one for all processes of a run
 settings.register_profile("wicketgate", deadline=None)
 settings.load_profile("wicketgate")
 

@@ -24,7 +24,7 @@ WORDS = {
     Reason.UNAVAILABLE: "NO [UNAVAILABLE] sign-in is not possible at the moment, try again later",
     Reason.BUG: "NO [SERVERBUG] internal error, please tell whoever runs this server",
 }
-TEMPORARY = {Reason.UNAVAILABLE, Reason.BUG, Reason.TOO_MUCH_WORK}
+TEMPORARY = (Reason.UNAVAILABLE, Reason.BUG, Reason.TOO_MUCH_WORK)
 
 
 def refusal(reason: Reason, label: str | None = "phone") -> Refusal:

@@ -52,7 +52,7 @@ def test_every_state_is_reached(state):
     at(state)
 
 
-@pytest.mark.parametrize("state", set(UpstreamState) - {UpstreamState.READY, UpstreamState.FAILED})
+@pytest.mark.parametrize("state", sorted(set(UpstreamState) - {UpstreamState.READY, UpstreamState.FAILED}))
 def test_an_upstream_that_closes_fails_in_every_state_and_the_log_names_the_state(state):
     made = at(state)
     made.closed()
@@ -61,7 +61,7 @@ def test_an_upstream_that_closes_fails_in_every_state_and_the_log_names_the_stat
 
 
 @pytest.mark.parametrize(
-    "state", set(UpstreamState) - {UpstreamState.READY, UpstreamState.FAILED, UpstreamState.HANDSHAKE}
+    "state", sorted(set(UpstreamState) - {UpstreamState.READY, UpstreamState.FAILED, UpstreamState.HANDSHAKE})
 )
 @pytest.mark.parametrize(
     "octets", [b"* BYE x\r\n", b"zz OK x\r\n", b"\r\n", b"x\n", b"* {3}\r\n", b"\xff\x00\r\n", b"*\r\n"]
@@ -108,7 +108,7 @@ def test_what_comes_behind_the_tagged_ok_is_for_the_client():
     assert event == Ready(b"IMAP4rev1", b"* OK ho")
 
 
-@pytest.mark.parametrize("name", [*HIDDEN, b"AUTH=PLAIN", b"auth=x", b"StartTLS"])
+@pytest.mark.parametrize("name", [*sorted(HIDDEN), b"AUTH=PLAIN", b"auth=x", b"StartTLS"])
 def test_hidden_capabilities(name):
     octets = TO_VERDICT + b"w1 OK [CAPABILITY IMAP4rev1 " + name + b" IDLE] in\r\n"
     if name == b"UNAUTHENTICATE":
