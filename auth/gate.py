@@ -23,7 +23,7 @@ from pathlib import PurePath
 from types import MappingProxyType
 from typing import Any, Final, Protocol, TypeVar
 
-from auth.apppassword import parse, verifier_message
+from auth.apppassword import AppPassword, parse, verifier_message
 from auth.hashing import Busy, CorruptHash, Hasher
 from auth.memo import Claim, Memo, Reading, Shared
 from auth.names import canonical
@@ -94,6 +94,8 @@ class SignIn:
     service: Service
     peer: IPAddress | None
     """None where the client has no address (a Unix socket)."""
+    authzid: str | None = None
+    """Whom the client wants to act as, as it wrote it (RFC 4616 §2); None when it does not say."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -151,8 +153,7 @@ class Gate:
         password = parse(sign_in.secret)
         if password is None:
             return _without_app_password()
-        name = canonical(sign_in.name)
-        claim = None if name is None else Claim(name=name, password=password)
+        claim = _claim(sign_in, password)
         if claim is None or self._memo.recall(claim) is None:
             await self._hold_back(sign_in.peer)
         reading = None if claim is None else await self._proven(claim, attempt)
@@ -160,13 +161,15 @@ class Gate:
             return self._judge(reading, sign_in, attempt)
         if claim is None:
             await self._hasher.dummy_app()
-        return self._wrong(self._memo.digest("failure", name or "", password), sign_in.peer)
+        name = "" if claim is None else claim.name
+        return self._wrong(self._memo.digest("failure", name, password), sign_in.peer)
 
     async def _reconsider(self, grant: Grant, sign_in: SignIn, attempt: Attempt) -> Refusal | None:
-        password, name = parse(sign_in.secret), canonical(sign_in.name)
-        if password is None or name is None:
+        password = parse(sign_in.secret)
+        claim = None if password is None else _claim(sign_in, password)
+        if claim is None:
             return Refusal(reason=Reason.BUG, cause="asked to confirm what was never admitted")
-        reading = await self._proven(Claim(name=name, password=password), attempt)
+        reading = await self._proven(claim, attempt)
         if reading is None:
             return Refusal(reason=Reason.BAD_CREDENTIALS, cause="gone while signing in")
         outcome = self._judge(reading, sign_in, attempt)
@@ -207,11 +210,17 @@ class Gate:
         """Read the rows of a claim. The number comes first: it vouches for nothing read before it."""
         number = await self._store.feed_number()
         located = await self._store.locate(claim.name, claim.password.selector)
-        if located is None:
+        if located != await self._acted_as(claim, located) or located is None:
             return None
         attempt.enter(located.app_password_id)
         standing = await self._store.standing(located.app_password_id)
         return None if standing is None else Reading(number=number, located=located, standing=standing)
+
+    async def _acted_as(self, claim: Claim, located: Located | None) -> Located | None:
+        """Find what the other name leads to, asked whatever the first one led to; nobody acts as another."""
+        if claim.acts_as == claim.name:
+            return located
+        return await self._store.locate(claim.acts_as, claim.password.selector)
 
     async def _matches(self, claim: Claim, row: AppPasswordRow) -> bool:
         """Ask argon2, once for all who ask the same at the same time."""
@@ -261,6 +270,15 @@ class Gate:
         seconds = self._throttle.delay(peer, self._clock.monotonic())
         if seconds > 0:
             await self._clock.sleep(seconds)
+
+
+def _claim(sign_in: SignIn, password: AppPassword) -> Claim | None:
+    """Put a sign-in into canonical names; None when one of them can be no account's."""
+    name = canonical(sign_in.name)
+    acts_as = name if sign_in.authzid is None else canonical(sign_in.authzid)
+    if name is None or acts_as is None:
+        return None
+    return Claim(name=name, acts_as=acts_as, password=password)
 
 
 def _without_app_password() -> Refusal:

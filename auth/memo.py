@@ -30,6 +30,8 @@ class Claim:
 
     name: str
     """Canonical."""
+    acts_as: str
+    """Whom it wants to act as, canonical: the same name, or another one of the same account."""
     password: AppPassword
 
 
@@ -48,7 +50,7 @@ class Memo:
     def __init__(self, most: int, *, random: Callable[[int], bytes] = secrets.token_bytes) -> None:
         self._key = random(KEY_OCTETS)
         self._proofs: Recent[bytes, tuple[str, int]] = Recent(most)
-        self._readings: Recent[tuple[str, str], Reading] = Recent(most)
+        self._readings: Recent[tuple[str, str, str], Reading] = Recent(most)
 
     def digest(self, purpose: str, owner: str, password: AppPassword) -> bytes:
         """Digest an owner (account id or name) and a whole secret under this process's own key."""
@@ -65,15 +67,19 @@ class Memo:
 
     def recall(self, claim: Claim) -> Reading | None:
         """Give the reading of a proven claim. It holds only while the feed still stands at its number."""
-        reading = self._readings.get((claim.name, claim.password.selector))
+        reading = self._readings.get(_names_in(claim))
         return reading if reading is not None and self.proves(claim, reading) else None
 
     def remember(self, claim: Claim, reading: Reading) -> None:
         """Keep the reading of a proven claim."""
-        self._readings.put((claim.name, claim.password.selector), reading)
+        self._readings.put(_names_in(claim), reading)
 
     def _proof_key(self, claim: Claim, reading: Reading) -> bytes:
         return self.digest("proof", reading.located.account_id, claim.password)
+
+
+def _names_in(claim: Claim) -> tuple[str, str, str]:
+    return claim.name, claim.acts_as, claim.password.selector
 
 
 def _row_of(reading: Reading) -> tuple[str, int]:

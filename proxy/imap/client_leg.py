@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from auth import sasl
-from auth.refusal import Reason, Refusal
+from auth.refusal import Refusal
 from auth.secret import Secret
 from proxy.failures import House, imap_no
 from proxy.imap.command import (
@@ -71,8 +71,6 @@ FRAME_LIMITS: Final = FrameLimits(
     command=IMAP_COMMAND_OCTETS,
 )
 
-_WRONG: Final = Refusal(reason=Reason.BAD_CREDENTIALS)
-
 
 @dataclass(frozen=True, slots=True)
 class SwitchToTls:
@@ -85,6 +83,8 @@ class SignInAsked:
 
     name: str
     secret: Secret
+    authzid: str | None
+    """Whom the client wants to act as, by AUTHENTICATE PLAIN; None when it does not say."""
     client_name: str
     """What the client called itself by ID, as it said; empty when it did not."""
 
@@ -171,7 +171,11 @@ class ClientLeg:
 
     def refused(self, refusal: Refusal) -> None:
         """Say why not; the client may try again a few times."""
-        self._no(imap_no(refusal, self._house))
+        self.state = ClientState.SECURE
+        self._say(self._heard.tag, imap_no(refusal, self._house).encode("ascii"))
+        self._counts.refused += 1
+        if self._counts.refused >= SIGN_IN_FAILURES_PER_CONNECTION:
+            self._bye(b"too many refused sign-ins")
 
     def farewell(self, words: str) -> None:
         """Say BYE on our own account, and close. Nothing is said once octets pass through or TLS is due."""
@@ -295,26 +299,17 @@ class ClientLeg:
                 self._say(b"+", line)
                 self._framer.expect_sasl()
                 self.state = ClientState.SASL
-            case sasl.Credentials(name=name, secret=secret):
+            case sasl.Credentials(name=name, secret=secret, authzid=authzid):
                 self._heard.exchange = None
                 self.state = ClientState.SIGNING_IN
-                self._event = SignInAsked(name=name, secret=secret, client_name=self._heard.client_name)
+                self._event = SignInAsked(
+                    name=name, secret=secret, authzid=authzid, client_name=self._heard.client_name
+                )
 
     def _gave_up(self, problem: sasl.SaslProblem) -> None:
-        if problem is sasl.SaslProblem.AUTHZID_MISMATCH:
-            self._no(imap_no(_WRONG, self._house))
-            return
         self._heard.exchange = None
         self.state = ClientState.SECURE
         self._bad(self._heard.tag, problem.encode("ascii"))
-
-    def _no(self, words: str) -> None:
-        self._heard.exchange = None
-        self.state = ClientState.SECURE
-        self._say(self._heard.tag, words.encode("ascii"))
-        self._counts.refused += 1
-        if self._counts.refused >= SIGN_IN_FAILURES_PER_CONNECTION:
-            self._bye(b"too many refused sign-ins")
 
     # --- words ----------------------------------------------------------------------------------------------
 

@@ -119,7 +119,11 @@ class Conversation:
 
     async def _decide(self, asked: SignInAsked, attempt: Attempt) -> tuple[Grant, SignedIn] | Refusal:
         sign_in = SignIn(
-            name=asked.name, secret=asked.secret, service=Service.IMAP, peer=self._connection.peer
+            name=asked.name,
+            secret=asked.secret,
+            service=Service.IMAP,
+            peer=self._connection.peer,
+            authzid=asked.authzid,
         )
         grant = await self._watched(self._ports.gate.admit(sign_in, attempt))
         if isinstance(grant, Refusal):

@@ -241,22 +241,24 @@ class Gatehouse:
         self.attempts.append(attempt)
         return attempt
 
-    async def admit(self, name, secret, service=Service.IMAP, peer=HERE, attempt=None, gate=None):
-        wanted = sign_in(name, secret, service, peer)
+    async def admit(
+        self, name, secret, service=Service.IMAP, peer=HERE, attempt=None, gate=None, authzid=None
+    ):
+        wanted = sign_in(name, secret, service, peer, authzid)
         return await (gate or self.gate).admit(wanted, attempt or self.attempt())
 
-    async def admit_and_confirm(self, name, secret):
+    async def admit_and_confirm(self, name, secret, authzid=None):
         """What a front-end does: gives the grant only when both said yes."""
-        attempt, wanted = self.attempt(), sign_in(name, secret)
+        attempt, wanted = self.attempt(), sign_in(name, secret, authzid=authzid)
         outcome = await self.gate.admit(wanted, attempt)
         if hasattr(outcome, "reason"):
             return outcome
         return await self.gate.confirm(outcome, wanted, attempt) or outcome
 
 
-def sign_in(name, secret, service=Service.IMAP, peer=HERE):
+def sign_in(name, secret, service=Service.IMAP, peer=HERE, authzid=None):
     if isinstance(secret, AppPassword):
         secret = secret.grouped()
     elif isinstance(secret, str):
         secret = Secret(secret)
-    return SignIn(name=name, secret=secret, service=service, peer=peer)
+    return SignIn(name=name, secret=secret, service=service, peer=peer, authzid=authzid)

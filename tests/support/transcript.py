@@ -5,7 +5,7 @@ Each line is one step; a file is read from top to bottom:
     C: octets of the client, CRLF is added       S: exactly what the gate answers, CRLF is added
     U< octets of the upstream                    U> exactly what the gate says to the upstream
     C~ "raw octets\\r\\n" "x" * 5000              S~, U<~ and U>~ too: Python strings, perhaps repeated
-    G> name password                             what the gate function is asked
+    G> name password [acting as NAME]            what the gate function is asked
     G< granted | REASON [label=L] [scopes=a,b]   what it answers; `granted` begins the upstream leg
     -- [secure] [starttls]                       first line: client under TLS; upstream needs STARTTLS
     -- tls client | tls upstream                 the handshake that is due is done
@@ -137,11 +137,11 @@ class Play:
             case "U>":
                 self._expect(self.to_upstream, step)
             case "G>":
-                name, _, secret = step.words.partition(" ")
+                words, _, authzid = step.words.partition(" acting as ")
+                name, _, secret = words.partition(" ")
                 asked = self._take(SignInAsked, step)
-                assert (asked.name, asked.secret.reveal()) == (name, secret), (
-                    f"line {step.line}: {asked.name}"
-                )
+                got = (asked.name, asked.secret.reveal(), asked.authzid or "")
+                assert got == (name, secret, authzid), f"line {step.line}: {asked.name}, {asked.authzid}"
             case "G<":
                 self._silent(step)
                 self._answer(step)

@@ -100,7 +100,7 @@ async def test_every_process_has_its_own_key():
     memo = Memo(1)
     assert memo.digest("proof", "ac_1", password) == memo.digest("proof", "ac_1", password)
     assert memo.digest("proof", "ac_1", password) != memo.digest("failure", "ac_1", password)
-    assert memo.recall(Claim(name=ALICE, password=password)) is None
+    assert memo.recall(Claim(name=ALICE, acts_as=ALICE, password=password)) is None
 
 
 async def test_first_checks_at_the_same_time_share_one_hash(house):

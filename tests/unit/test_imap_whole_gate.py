@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import time
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -18,7 +19,7 @@ from proxy.worker import Worker
 from scopes.model import Scope
 from support.imap_server import ScriptedUpstream
 from support.imap_stage import Stage, soon
-from support.office import ALICE, OPERATOR, Office, locked, office, raw
+from support.office import ALICE, BOB, OPERATOR, Office, locked, office, raw
 from support.sockets import Tls
 
 GREETING = ("S", b"* OK [CAPABILITY IMAP4rev1 SASL-IR] ready\r\n")
@@ -126,6 +127,23 @@ async def test_other_scopes_and_other_secrets_get_the_documented_words(tmp_path,
             assert await client.ask(b"a LOGIN nobody k7mq-2xwd-hnrp-4tvc-9zsa\r\n") == (
                 b"a NO [AUTHENTICATIONFAILED] wrong name or app-specific password\r\n"
             )
+
+
+async def test_a_client_acts_as_any_name_of_the_account_and_as_no_other(tmp_path, tls):
+    def plain(*parts: str, secret: bytes) -> bytes:
+        message = b"\0".join([*(part.encode() for part in parts), secret])
+        return b"a AUTHENTICATE PLAIN " + base64.b64encode(message) + b"\r\n"
+
+    async with scene(tmp_path, tls, [GREETING, SIGN_IN, WELCOME]) as now:
+        secret = (await now.mint()).split()[-1]
+        await now.office.accounts.add_alias(ALICE, "al", OPERATOR)
+        await now.office.person(BOB)
+        async with now.stage.client() as client:
+            for names in ((BOB, ALICE), (BOB, "al"), ("nobody", ALICE), (ALICE, BOB)):
+                assert await client.ask(plain(*names, secret=secret)) == (
+                    b"a NO [AUTHENTICATIONFAILED] wrong name or app-specific password\r\n"
+                )
+            assert (await client.ask(plain("Alice@Example.org", "AL", secret=secret))).startswith(b"a OK ")
 
 
 async def test_a_store_that_another_process_writes_to_lets_people_in(tmp_path, tls):
