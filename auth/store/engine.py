@@ -3,15 +3,16 @@
 A piece of work is a plain function of a `Tx`. It cannot await, so nothing slow (a hash, the network) ever
 happens inside a transaction. Writes take `BEGIN IMMEDIATE`: they queue inside the process on a lock, between
 processes on SQLite's, and never find at commit that they were wrong. Reads need no transaction for one
-statement and a snapshot for several. Work goes on to its end when its caller is cancelled, so a connection
-never comes back to the pool in the middle of something.
+statement and a snapshot for several. Work that has begun goes on to its end when its caller is cancelled, so
+a connection never comes back to the pool in the middle of something; work that waits is forgotten with it.
 """
 
 from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Final, Self, TypeVar
 
@@ -67,6 +68,7 @@ class Database:
         self._in_snapshot = self._engine.execution_options(opening="BEGIN")
         self._in_write = self._engine.execution_options(opening="BEGIN IMMEDIATE")
         self._one_write = asyncio.Lock()
+        self._reading = asyncio.Semaphore(_CONNECTIONS - 1)  # one is left for the write
         self._running: set[asyncio.Task[Any]] = set()
         self._closed = False
         event.listen(self._engine.sync_engine, "before_cursor_execute", self._count)
@@ -84,7 +86,8 @@ class Database:
 
     async def read(self, work: Callable[[Tx], T], *, snapshot: bool = False) -> T:
         """Run `work`; `snapshot` is for work of several statements that must see one moment."""
-        return await self._finish(self._transact(self._in_snapshot if snapshot else self._engine, work))
+        async with self._turn(self._reading, "reads"):
+            return await self._finish(self._transact(self._in_snapshot if snapshot else self._engine, work))
 
     async def write(self, work: Callable[[Tx], T]) -> T:
         """Run `work` in a transaction of its own and commit; what `work` raises rolls back and passes on."""
@@ -103,19 +106,30 @@ class Database:
             raise StoreUnavailable("the store is closed")
         task = asyncio.create_task(running)
         self._running.add(task)
-        task.add_done_callback(self._running.discard)
+        task.add_done_callback(self._over)
         return await asyncio.shield(task)
 
-    async def _write(self, work: Callable[[Tx], T]) -> T:
+    def _over(self, task: asyncio.Task[Any]) -> None:
+        self._running.discard(task)
+        if not task.cancelled():
+            task.exception()  # seen, also when nobody waits for it any more
+
+    @asynccontextmanager
+    async def _turn(self, queue: asyncio.Lock | asyncio.Semaphore, what: str) -> AsyncIterator[None]:
+        """Wait for a turn, first come first served; whoever is cancelled meanwhile gives up the place."""
         try:
             async with asyncio.timeout(self._busy_s):
-                await self._one_write.acquire()
+                await queue.acquire()
         except TimeoutError:
-            raise StoreUnavailable("too many writes are waiting") from None
+            raise StoreUnavailable(f"too many {what} are waiting") from None
         try:
-            return await self._transact(self._in_write, work)
+            yield
         finally:
-            self._one_write.release()
+            queue.release()
+
+    async def _write(self, work: Callable[[Tx], T]) -> T:
+        async with self._turn(self._one_write, "writes"):
+            return await self._transact(self._in_write, work)
 
     async def _transact(self, engine: AsyncEngine, work: Callable[[Tx], T]) -> T:
         try:

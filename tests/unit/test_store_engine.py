@@ -1,8 +1,10 @@
 """Transactions on one file: who waits, who fails, what an error may say, what a cancelled caller leaves."""
 
 import asyncio
+import gc
 import json
 import sys
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -248,3 +250,57 @@ async def test_the_file_itself_keeps_what_is_promised(tmp_path, statement):
         connection.execute("INSERT INTO audit VALUES (1,1,'o','o','o','d','ac','a',NULL,NULL,'')")
         with pytest.raises(Exception, match=PROMISES):
             connection.execute(statement)
+
+
+@asynccontextmanager
+async def as_many_readers_as_may_be(store):
+    places = store._gate._reading
+    for _ in range(4):
+        await places.acquire()
+    assert places.locked()
+    yield
+    for _ in range(4):
+        places.release()
+
+
+async def test_who_waits_for_a_read_and_leaves_is_forgotten(tmp_path):
+    asked: list[object] = []
+    async with opened(tmp_path) as store:
+        async with as_many_readers_as_may_be(store):
+            gone = [asyncio.create_task(store.read(asked.append)) for _ in range(50)]
+            last = asyncio.create_task(store.read(number))
+            await asyncio.sleep(0)
+            for task in gone:
+                task.cancel()
+            await asyncio.wait(gone)
+            assert await store.write(count_up) == 1  # a write never waits for readers
+        assert await last == 1
+    assert asked == []
+
+
+async def test_reads_that_wait_too_long_are_an_outage(tmp_path):
+    async with opened(tmp_path, busy_s=0.05) as store:
+        async with as_many_readers_as_may_be(store):
+            with pytest.raises(StoreUnavailable, match="too many reads"):
+                await store.read(number)
+        assert await store.read(number) == 0
+
+
+@pytest.mark.parametrize("turns", range(12))
+async def test_a_failure_nobody_waits_for_any_more_is_not_complained_of(tmp_path, turns):
+    complaints: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: complaints.append(context))
+
+    def fails(_) -> None:
+        raise OSError
+
+    async with opened(tmp_path) as store:
+        task = asyncio.create_task(store.read(fails))
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        task.cancel()
+        await asyncio.wait([task])
+        del task  # and with it the last that knows of the work
+    gc.collect()
+    await asyncio.sleep(0)
+    assert complaints == []
