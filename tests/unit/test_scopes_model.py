@@ -11,7 +11,7 @@ def test_there_are_exactly_three():
     assert [scope.value for scope in Scope] == ["mail", "contacts", "events"]
 
 
-@pytest.mark.parametrize("given", permutations(Scope))
+@pytest.mark.parametrize("given", list(permutations(Scope)))
 def test_they_are_named_in_one_order(given):
     assert list(in_order(given)) == [Scope.MAIL, Scope.CONTACTS, Scope.EVENTS]
 
