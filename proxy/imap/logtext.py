@@ -2,18 +2,23 @@
 
 Names, client names and upstream texts may hold anything: line ends, escape sequences, direction marks. Here
 they become printable ASCII, quoted, of bounded length. People paste an app password into the field for the
-name, so a name that has that shape is not written at all.
+name, behind the name too, so what has that shape is not written.
 """
 
 from __future__ import annotations
 
+import re
 import traceback
 from typing import Final
 
-from auth.apppassword import looks_like_one
+from auth.apppassword import ALPHABET, looks_like_one
 
 _MOST_CHARACTERS: Final = 200
 _REDACTED: Final = "(redacted: has the shape of an app password)"
+_WITHIN: Final = re.compile(
+    rf"(?<![{ALPHABET}])(?:[{ALPHABET}]{{4}}[\s\-\u00ad\u2010\u2011]{{0,3}}){{4}}[{ALPHABET}]{{4}}(?![{ALPHABET}])",
+    re.IGNORECASE,
+)
 
 
 def quoted(text: str | bytes) -> str:
@@ -33,5 +38,5 @@ def fault(bug: BaseException) -> str:
 
 
 def name(text: str) -> str:
-    """Give a sign-in name for the log, or say that it was left out."""
-    return _REDACTED if looks_like_one(text) else quoted(text)
+    """Give a sign-in name for the log, or say what was left out."""
+    return _REDACTED if looks_like_one(text) else quoted(_WITHIN.sub("(redacted)", text))

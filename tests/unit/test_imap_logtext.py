@@ -30,6 +30,25 @@ def test_an_app_password_is_no_name(text):
     assert "redacted" in name(text)
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "alice@example.org k7mq-2xwd-hnrp-4tvc-9zsa",
+        "alice@example.org:k7mq2xwdhnrp4tvc9zsa",
+        "K7MQ - 2XWD - HNRP - 4TVC - 9ZSA alice@example.org",
+        "password k7mq\u20112xwd\u2011hnrp\u20114tvc\u20119zsa",
+    ],
+)
+def test_an_app_password_beside_a_name_is_left_out(text):
+    assert "k7mq" not in name(text).lower()
+    assert "(redacted)" in name(text)
+
+
+@pytest.mark.parametrize("text", ["anna-maria-vandenberg@example.org", "k7mq2xwdhnrp4tvc9zsaa", "abcd-efgh"])
+def test_an_ordinary_name_is_whole(text):
+    assert name(text) == f"'{text}'"
+
+
 def test_a_name_is_quoted():
     assert name("alice") == "'alice'"
 
