@@ -10,6 +10,7 @@ a connection never comes back to the pool in the middle of something; work that 
 from __future__ import annotations
 
 import asyncio
+import logging
 import sqlite3
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
@@ -141,6 +142,10 @@ class Database:
 
     def _count(self, *_: object) -> None:
         self.statements += 1
+
+
+logging.getLogger("aiosqlite").setLevel(logging.INFO)
+"""Below that it writes every statement with its values: names, hashes, sealed seeds."""
 
 
 def _engine(path: Path, synchronous: str, busy_s: float) -> AsyncEngine:

@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import json
+import logging
 import sys
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -304,3 +305,11 @@ async def test_a_failure_nobody_waits_for_any_more_is_not_complained_of(tmp_path
     gc.collect()
     await asyncio.sleep(0)
     assert complaints == []
+
+
+async def test_no_value_is_logged_at_any_level(tmp_path, caplog):
+    caplog.set_level(logging.DEBUG)
+    async with opened(tmp_path) as store:
+        await store.locate(VALUE, "abcd")
+        await store.write(lambda tx: tx.execute(text("SELECT :value"), {"value": VALUE}).all())
+    assert VALUE not in caplog.text
