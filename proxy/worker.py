@@ -14,6 +14,7 @@ import logging
 import os
 import secrets
 import time
+from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -119,6 +120,8 @@ class Worker:
         self._cutter = cutter
         self._monotonic = monotonic
         self._seen = 0
+        self._owed: deque[tuple[int, int]] = deque()
+        self._owing = asyncio.Event()
         self._looked_at = monotonic()
 
     async def start(self) -> None:
@@ -130,31 +133,46 @@ class Worker:
         self._looked_at = self._monotonic()
 
     async def follow(self) -> None:
-        """Look at the feed until cancelled."""
+        """Look at the feed, and report, until cancelled. A report that waits holds no cut up."""
+        async with asyncio.TaskGroup() as both:
+            both.create_task(self._report_on())
+            while True:
+                await asyncio.sleep(FEED_POLL_S)
+                await self.look()
+
+    async def _report_on(self) -> None:
         while True:
-            await asyncio.sleep(FEED_POLL_S)
-            await self.look()
+            await self._owing.wait()
+            self._owing.clear()
+            await self.report()
+
+    async def report(self) -> None:
+        """Report each change that was taken and not yet reported."""
+        while self._owed:
+            seq, cut = self._owed.popleft()
+            try:
+                await self._store.report(self.name, seq, cut)
+            except StoreUnavailable as error:
+                log.warning("report not written change=%d cause=%s", seq, error)
 
     async def look(self) -> None:
-        """Look at the feed once, cut what it ended and report each change."""
+        """Look at the feed once and cut what it ended; `report` tells of it."""
         try:
             if await self._store.feed_number() != self._seen:
                 for change in await self._store.changes_since(self._seen):
-                    await self._take(change)
+                    self._take(change)
         except StoreUnavailable as error:
             self._blind(error)
             return
         self._looked_at = self._monotonic()
 
-    async def _take(self, change: Change) -> None:
+    def _take(self, change: Change) -> None:
         cut = self._cutter.cut(change.app_password_ids)
         self._seen = change.seq
         if cut:
             log.info("cut sessions=%d change=%d kind=%s", cut, change.seq, change.kind)
-        try:
-            await self._store.report(self.name, change.seq, cut)
-        except StoreUnavailable as error:
-            log.warning("report not written change=%d cause=%s", change.seq, error)
+        self._owed.append((change.seq, cut))
+        self._owing.set()
 
     def _blind(self, error: StoreUnavailable) -> None:
         if self._monotonic() - self._looked_at < FEED_BLIND_S:

@@ -66,6 +66,8 @@ async def test_each_change_is_cut_once_and_reported():
     feed.changes += [change(1, "ap_1"), change(2, "ap_3")]
     await worker.look()
     await worker.look()
+    assert feed.reported == {}, "a report that waits must hold no cut up"
+    await worker.report()
     assert feed.reported == {1: {"w_1": 2}, 2: {"w_1": 0}}
     assert sessions.live == {"ap_2": 1}
 
@@ -75,6 +77,7 @@ async def test_what_was_revoked_before_the_start_is_not_reported_again():
     worker = Worker("w_1", feed, FakeSessions())
     await worker.start()
     await worker.look()
+    await worker.report()
     assert feed.reported == {}
 
 
