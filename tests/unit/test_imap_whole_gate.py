@@ -88,6 +88,7 @@ async def test_a_password_revoked_while_the_upstream_is_held_is_named_as_revoked
             now.server.holds.set()
             await soon(now.server.ended.wait())
             assert await client.ask(b"b NOOP\r\n") == b"b OK done\r\n"
+        await now.worker.report()
         assert await now.office.store.reports(revocation.change) == {"w_1": 1}
 
 
