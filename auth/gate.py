@@ -18,7 +18,7 @@ import math
 import secrets
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import PurePath
 from types import MappingProxyType
 from typing import Any, Final, Protocol, TypeVar
@@ -33,6 +33,7 @@ from auth.secret import Secret
 from auth.store.errors import StoreUnavailable
 from auth.store.rows import AppPasswordRow, Located, Standing
 from auth.throttle import AddressThrottle
+from auth.turns import Asker, Turns
 from scopes.decide import Decision, permits
 from scopes.model import Grant, IPAddress, Service
 
@@ -47,7 +48,6 @@ ANSWER_JITTER_S: Final = 0.1
 ROUNDS: Final = 3
 """Times the rows are read anew when they change under a sign-in; a second change in a row is rare."""
 
-_OUTAGES: Final = frozenset({Reason.UNAVAILABLE, Reason.BUG})
 _REASONS: Final[Mapping[Decision, Reason]] = MappingProxyType(
     {
         Decision.EXPIRED: Reason.EXPIRED,
@@ -122,6 +122,7 @@ class Gate:
         *,
         clock: Clock | None = None,
         memo_size: int = MEMO_SIZE,
+        turns: Turns | None = None,
     ) -> None:
         self._store = store
         self._hasher = hasher
@@ -129,6 +130,7 @@ class Gate:
         self._throttle = throttle
         self._clock = clock or Clock()
         self._memo = Memo(memo_size)
+        self._turns = turns or Turns()
         self._checks: Shared[bool] = Shared()
 
     async def admit(self, sign_in: SignIn, attempt: Attempt) -> Grant | Refusal:
@@ -143,7 +145,7 @@ class Gate:
         """Decide, and let a refusal that says something about the secret take its time."""
         began = self._clock.monotonic()
         outcome = await self._decide(sign_in, attempt)
-        if isinstance(outcome, Refusal) and outcome.reason not in _OUTAGES:
+        if isinstance(outcome, Refusal) and not outcome.is_outage:
             spent = self._clock.monotonic() - began
             floor = ANSWER_FLOOR_S * max(1, math.ceil(spent / ANSWER_FLOOR_S))
             await self._clock.sleep(floor - spent + ANSWER_JITTER_S * self._clock.jitter())
@@ -156,11 +158,12 @@ class Gate:
         claim = _claim(sign_in, password)
         if claim is None or self._memo.recall(claim) is None:
             await self._hold_back(sign_in.peer)
-        reading = None if claim is None else await self._proven(claim, attempt)
+        reading = None if claim is None else await self._proven(claim, attempt, sign_in.peer)
         if reading is not None:
             return self._judge(reading, sign_in, attempt)
         if claim is None:
-            await self._hasher.dummy_app()
+            async with self._turns.turn(self._asker(sign_in.peer)):
+                await self._hasher.dummy_app()
         name = "" if claim is None else claim.name
         return self._wrong(self._memo.digest("failure", name, password), sign_in.peer)
 
@@ -169,7 +172,7 @@ class Gate:
         claim = None if password is None else _claim(sign_in, password)
         if claim is None:
             return Refusal(reason=Reason.BUG, cause="asked to confirm what was never admitted")
-        reading = await self._proven(claim, attempt)
+        reading = await self._proven(claim, attempt, sign_in.peer)
         if reading is None:
             return Refusal(reason=Reason.BAD_CREDENTIALS, cause="gone while signing in")
         outcome = self._judge(reading, sign_in, attempt)
@@ -179,15 +182,16 @@ class Gate:
             return Refusal(reason=Reason.UNAVAILABLE, cause="the account changed while signing in")
         return None
 
-    async def _proven(self, claim: Claim, attempt: Attempt) -> Reading | None:
+    async def _proven(self, claim: Claim, attempt: Attempt, peer: IPAddress | None) -> Reading | None:
         """Give the rows of a claim whose whole secret matches, as they stand now; None when it is wrong."""
-        remembered = self._memo.recall(claim)
-        if remembered is None:
+        asker, remembered = self._asker(peer), self._memo.recall(claim)
+        if remembered is not None:
+            attempt.enter(remembered.located.app_password_id)
+            if await self._store.feed_number() == remembered.number:
+                return remembered
+            asker = replace(asker, doubted=False)  # a secret known good does not pay for its neighbours
+        async with self._turns.turn(asker):
             return await self._prove(claim, attempt)
-        attempt.enter(remembered.located.app_password_id)
-        if await self._store.feed_number() == remembered.number:
-            return remembered
-        return await self._prove(claim, attempt)
 
     async def _prove(self, claim: Claim, attempt: Attempt) -> Reading | None:
         """Read the rows and check the secret; a change during the hash makes the rows be read again."""
@@ -264,6 +268,9 @@ class Gate:
         over_limit = self._throttle.over_limit(peer, now)
         self._throttle.failure(peer, digest, now)
         return Refusal(reason=Reason.TOO_MUCH_WORK if over_limit else Reason.BAD_CREDENTIALS)
+
+    def _asker(self, peer: IPAddress | None) -> Asker:
+        return self._throttle.asker(peer, self._clock.monotonic())
 
     async def _hold_back(self, peer: IPAddress | None) -> None:
         """Ration the work of an address that has failed often: 2 s at most, none for secrets known good."""

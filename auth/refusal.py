@@ -42,3 +42,8 @@ class Refusal:
     scopes: frozenset[Scope] = frozenset()
     cause: str = ""
     """For the log alone: a short text of ours, never a secret and never sent to a client."""
+
+    @property
+    def is_outage(self) -> bool:
+        """Whether it says nothing about the secret."""
+        return self.reason in (Reason.UNAVAILABLE, Reason.BUG)

@@ -17,6 +17,7 @@ from ipaddress import IPv6Address, ip_network
 from typing import Final
 
 from auth.recent import Recent
+from auth.turns import Asker
 from scopes.model import IPAddress, Network
 
 DELAY_MOST_S: Final = 2.0
@@ -81,6 +82,15 @@ class AddressThrottle:
     def delay(self, address: IPAddress | None, now: float) -> float:
         """Seconds to hold back a sign-in from `address` before it costs anything; 0 to 2."""
         return min(DELAY_MOST_S, DELAY_STEP_S * max(0.0, self._load(address, now) - FREE_FAILURES))
+
+    def asker(self, address: IPAddress | None, now: float) -> Asker:
+        """Say on whose behalf a sign-in from `address` is looked at.
+
+        A site is one origin. One failure is doubt enough: it only means to go behind those who have none.
+        """
+        if address is None:
+            return Asker()
+        return Asker(origin=prefixes(address)[-1], doubted=self._load(address, now) > 0.0)
 
     def over_limit(self, address: IPAddress | None, now: float) -> bool:
         """Tell whether wrong secrets from `address` are to be answered with "too much work"."""

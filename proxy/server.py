@@ -13,6 +13,7 @@ import logging
 import os
 import signal
 import sys
+import time
 from collections.abc import Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -131,15 +132,17 @@ async def _start(config: models.Config, stack: AsyncExitStack) -> dict[str, list
     hasher = _hasher(config.policy.hashing)
     stack.callback(hasher.close)
     upstream = await _imap_upstream(config, stack)
-    registry, strangers = Registry(), Strangers()
+    throttle = AddressThrottle()
+    registry = Registry()
+    strangers = Strangers(doubts=lambda peer: throttle.asker(peer, time.monotonic()).doubted)
     activity = Activity(store)
     front_end = ImapFrontEnd(
         Ports(
-            gate=Gate(store, hasher, keys, AddressThrottle()),
+            gate=Gate(store, hasher, keys, throttle),
             registry=registry,
             upstream=upstream,
             recorder=activity,
-            no_stranger=strangers.release,
+            strangers=strangers,
         ),
         Settings(
             house=House(host=config.server.public_host, portal_url=config.server.portal_url), tls=lambda: tls

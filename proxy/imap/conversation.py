@@ -217,6 +217,8 @@ class Conversation:
             refusal.cause,
         )
         self._record(asked, refusal.account_id, refusal.app_password_id, refusal.reason)
+        if not refusal.is_outage:
+            self._ports.strangers.doubt(self._connection)
         self.leg.refused(refusal)
 
     async def _session(self, asked: SignInAsked, grant: Grant, signed_in: SignedIn) -> None:
@@ -228,7 +230,7 @@ class Conversation:
             upstream.abort()
 
         self._when_cut = end
-        self._ports.no_stranger(client)
+        self._ports.strangers.release(client)
         self._record(asked, grant.account_id, grant.app_password_id, "granted")
         log.info(
             "imap session begins id=%s upstream=%s name=%s peer=%s app_password=%s client=%s tls=%s",

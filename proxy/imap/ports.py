@@ -64,6 +64,16 @@ class Recorder(Protocol):
         """Take one record."""
 
 
+class Strangers(Protocol):
+    """Those who have not signed in: `proxy.net.strangers.Strangers`."""
+
+    def release(self, guest: Connection) -> None:
+        """Count it no longer: it has signed in."""
+
+    def doubt(self, guest: Connection) -> None:
+        """Let it give way to others from now on: it was refused."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ports:
     """What the front-end is joined to."""
@@ -72,8 +82,7 @@ class Ports:
     registry: Registry
     upstream: Upstream
     recorder: Recorder
-    no_stranger: Callable[[Connection], None]
-    """Called once a connection has signed in: it no longer counts among strangers."""
+    strangers: Strangers
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

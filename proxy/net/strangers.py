@@ -2,14 +2,15 @@
 
 A full address drops its own oldest idle connection for a newcomer, so strangers who only wait cost honest
 users nothing. Idle means that it is the peer's turn; a sign-in being worked on is not dropped, and where
-nothing else is left the newcomer goes instead. With one exception: when the house is full, the address that
-fills it most gives way to one that has less, at work or not, so a few addresses that guess without pause
-never keep the others out. Counts start at the accepted socket and end with `release`.
+nothing else is left the newcomer goes instead. When the house is full there are two exceptions, so that those
+who guess without pause never keep the others out: the address that fills it most gives way to one that has
+less, at work or not; and so does whoever is doubted to a newcomer who is not. Doubted is who was refused here
+before, or comes from an address that was. Counts start at the accepted socket and end with `release`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable
+from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass
 from ipaddress import IPv4Address
 from typing import Protocol
@@ -47,8 +48,13 @@ class Caps:
 class Strangers:
     """Connections before sign-in, oldest first, shared by all listeners of a worker."""
 
-    def __init__(self, caps: Caps | None = None) -> None:
+    def __init__(
+        self, caps: Caps | None = None, *, doubts: Callable[[IPAddress | None], bool] = lambda _: False
+    ) -> None:
+        """`doubts` tells of an address whether it has failed lately; asked once for each newcomer."""
         self._caps = caps or Caps()
+        self._doubts = doubts
+        self._doubted: dict[Guest, None] = {}
         self._groups: dict[Hashable, dict[Guest, None]] = {}
         self._by_size: dict[int, dict[Hashable, None]] = {}
 
@@ -58,17 +64,26 @@ class Strangers:
     def add(self, guest: Guest) -> bool:
         """Count a newcomer; may drop the oldest idle ones. False: it cannot stay, and is not counted."""
         groups = self._groups_of(guest)
+        doubted = self._doubts(guest.peer)
         for key, cap in groups:
-            if len(self._groups.get(key, ())) >= cap and not self._make_way(key, guest):
+            if len(self._groups.get(key, ())) >= cap and not self._make_way(key, guest, doubted=doubted):
                 return False
         for key, _ in groups:
             group = self._groups.setdefault(key, {})
             group[guest] = None
             self._resized(key, len(group) - 1, len(group))
+        if doubted:
+            self._doubted[guest] = None
         return True
+
+    def doubt(self, guest: Guest) -> None:
+        """Let it give way to those who are not doubted: it was refused. Nothing, when it is not counted."""
+        if guest in self._groups.get(None, ()):
+            self._doubted[guest] = None
 
     def release(self, guest: Guest) -> None:
         """Count it no longer: it has signed in, or is gone. Idempotent."""
+        self._doubted.pop(guest, None)
         for key, _ in self._groups_of(guest):
             group = self._groups.get(key, {})
             if guest in group:
@@ -85,23 +100,25 @@ class Strangers:
             self._drop(guest)
         return len(oldest)
 
-    def _make_way(self, key: Hashable, newcomer: Guest) -> bool:
-        group = self._groups[key]
-        leaving = _oldest_idle(group) if key is not None else self._to_leave_for(newcomer)
+    def _make_way(self, key: Hashable, newcomer: Guest, *, doubted: bool) -> bool:
+        if key is None:
+            leaving = self._to_leave_for(newcomer, doubted=doubted)
+        else:
+            leaving = _oldest_idle(self._groups[key])
         if leaving is not None:
             self._drop(leaving)
         return leaving is not None
 
-    def _to_leave_for(self, newcomer: Guest) -> Guest | None:
+    def _to_leave_for(self, newcomer: Guest, *, doubted: bool) -> Guest | None:
         """The house is full. No place of an address goes to one that has more."""
         mine = self._crowd(newcomer)
         fullest = self._groups[next(iter(self._by_size[max(self._by_size)]))] if self._by_size else {}
         if len(fullest) > mine + 1:
             return _oldest_idle(fullest) or next(iter(fullest))
-        for guest in self._groups[None]:
-            if guest.waiting and self._crowd(guest) >= mine:
-                return guest
-        return None
+        suspects = [guest for guest in self._doubted if self._crowd(guest) >= mine]
+        if leaving := _oldest_idle(suspects) or (None if doubted else next(iter(suspects), None)):
+            return leaving
+        return _oldest_idle(guest for guest in self._groups[None] if self._crowd(guest) >= mine)
 
     def _crowd(self, guest: Guest) -> int:
         """How many there are of its address, or of its site."""

@@ -14,6 +14,7 @@ from auth.seal import KeyRing
 from auth.secret import Secret
 from auth.store.rows import AppPasswordRow, Located, RevokedWhy, Standing
 from auth.throttle import AddressThrottle
+from auth.turns import Turns
 from scopes.model import Limits, Scope, Service
 
 HERE = ip_address("192.0.2.1")
@@ -128,6 +129,18 @@ class WatchedHasher(Hasher):
         return found
 
 
+class WatchedTurns(Turns):
+    """Real turns that remember who asked for one."""
+
+    def __init__(self):
+        super().__init__()
+        self.askers = []
+
+    def turn(self, asker):
+        self.askers.append(asker)
+        return super().turn(asker)
+
+
 class Time:
     """A clock that moves only by sleeping, and remembers how long that was."""
 
@@ -175,6 +188,7 @@ class Gatehouse:
         self.hasher = WatchedHasher(self.moments, app=cost, primary=cost)
         self.keys = keys or KeyRing({"k1": b"1" * 32}, "k1")
         self.throttle = AddressThrottle()
+        self.turns = WatchedTurns()
         self.time = Time()
         self.attempts = []
         self.gate = self.another_gate(memo_size=memo_size)
@@ -187,6 +201,7 @@ class Gatehouse:
             self.throttle,
             clock=self.time.clock(),
             memo_size=memo_size,
+            turns=self.turns,
         )
 
     def close(self):

@@ -115,6 +115,7 @@ class Stage:
     records: list[SignInRecord] = field(default_factory=list)
     record: Callable[[SignInRecord], None] | None = None
     released: list[Connection] = field(default_factory=list)
+    doubted: list[Connection] = field(default_factory=list)
 
     @property
     def far(self) -> Connection | None:
@@ -129,8 +130,14 @@ class Stage:
             registry=self.registry,
             upstream=self.upstream,
             recorder=self,
-            no_stranger=self.released.append,
+            strangers=self,
         )
+
+    def release(self, guest: Connection) -> None:
+        self.released.append(guest)
+
+    def doubt(self, guest: Connection) -> None:
+        self.doubted.append(guest)
 
     def settings(self) -> Settings:
         return Settings(

@@ -1,17 +1,20 @@
 """The gate's answers: every reason, what each costs, and what may be told to whom."""
 
+import asyncio
 from dataclasses import replace
 from ipaddress import ip_address, ip_network
 
 import pytest
 
 from auth.apppassword import AppPassword, generate
+from auth.gate import Gate
 from auth.hashing import Cost
 from auth.refusal import Reason, Refusal
 from auth.seal import KeyRing
 from auth.secret import Secret
+from auth.turns import Turns
 from scopes.model import Grant, Limits, Scope, Service
-from support.gatehouse import HERE, NOW, Gatehouse, sign_in
+from support.gatehouse import HERE, NOW, Gatehouse, sign_in, turns_until
 
 ALICE = "alice@example.org"
 BAD = Refusal(reason=Reason.BAD_CREDENTIALS)
@@ -206,6 +209,48 @@ async def test_wrong_secrets_make_others_wait_two_seconds_at_most_and_refuse_no_
     assert house.time.sleeps == [], "nor when the rows are read again"
     assert isinstance(await house.admit(ALICE, other, peer=ip_address("192.0.2.2")), Grant)
     assert house.time.sleeps == [], "nor does another address"
+
+
+async def test_an_address_that_failed_takes_its_turns_behind_the_others(house):
+    other = ip_address("192.0.2.2")
+    await house.admit(ALICE, wrong_verifier(house.secret))
+    for name in (ALICE, "nobody@example.org", "not\u200ba name"):
+        await house.admit(name, generate())
+    await house.admit(ALICE, house.secret)
+    await house.admit(ALICE, generate(), peer=other)
+    here, there = (house.throttle.asker(peer, 0.0).origin for peer in (HERE, other))
+    assert [(asker.origin, asker.doubted) for asker in house.turns.askers] == [
+        (here, False),
+        (here, True),
+        (here, True),
+        (here, True),
+        (here, True),
+        (there, False),
+    ]
+
+
+async def test_a_secret_known_good_takes_no_turn_and_after_a_change_one_like_anyone(house):
+    await house.admit(ALICE, generate())
+    await house.admit(ALICE, house.secret)
+    house.turns.askers.clear()
+    await house.admit(ALICE, house.secret)
+    assert house.turns.askers == []
+    house.store.seq += 1
+    await house.admit(ALICE, house.secret)
+    assert [asker.doubted for asker in house.turns.askers] == [False]
+
+
+async def test_where_no_turn_comes_it_is_an_outage(house):
+    gate = Gate(
+        house.store, house.hasher, house.keys, house.throttle, turns=Turns(waiting_most=0, at_a_time=1)
+    )
+    house.hasher.held.clear()
+    first = asyncio.create_task(house.admit(ALICE, house.secret, gate=gate))
+    await turns_until(lambda: house.hasher.waiting)
+    for name in (ALICE, "not\u200ba name"):
+        assert (await house.admit(name, generate(), gate=gate)).reason is Reason.UNAVAILABLE
+    house.hasher.held.set()
+    assert isinstance(await first, Grant)
 
 
 async def test_sixty_wrong_secrets_are_too_much_work(house):

@@ -17,6 +17,7 @@ from auth.throttle import (
     prefixes,
     primary_verdict,
 )
+from auth.turns import Asker
 
 HERE, ELSEWHERE = ip_address("192.0.2.1"), ip_address("192.0.2.2")
 
@@ -52,6 +53,35 @@ def test_over_the_limit_at_sixty():
     assert not throttle.over_limit(HERE, 0.0)
     fail(throttle, HERE, 1, start=59)
     assert throttle.over_limit(HERE, 0.0)
+
+
+def test_one_failure_is_doubt_until_it_is_forgotten():
+    throttle = AddressThrottle()
+    assert not throttle.asker(HERE, 0.0).doubted
+    fail(throttle, HERE, 1)
+    assert throttle.asker(HERE, 0.0).doubted
+    assert not throttle.asker(ELSEWHERE, 0.0).doubted
+    assert throttle.asker(HERE, 9.0).doubted
+    assert not throttle.asker(HERE, 10.0).doubted
+
+
+def test_a_site_takes_its_turns_together():
+    throttle = AddressThrottle()
+    origins = {
+        text: throttle.asker(ip_address(text), 0.0).origin
+        for text in (
+            "192.0.2.1",
+            "::ffff:192.0.2.1",
+            "192.0.2.2",
+            "2001:db8:0:1::1",
+            "2001:db8:0:2::1",
+            "2001:db8:1::1",
+        )
+    }
+    assert origins["192.0.2.1"] == origins["::ffff:192.0.2.1"]
+    assert origins["2001:db8:0:1::1"] == origins["2001:db8:0:2::1"]
+    assert len(set(origins.values())) == 4
+    assert throttle.asker(None, 0.0) == Asker()
 
 
 def test_other_addresses_do_not_wait():

@@ -21,8 +21,11 @@ class Caller:
         self.dropped = True
 
 
-def small(**caps: int) -> Strangers:
-    return Strangers(Caps(**({"per_address": 3, "per_site": 5, "in_all": 8} | caps)))
+GUESSES_HERE = ip_address("203.0.113.66")
+
+
+def small() -> Strangers:
+    return Strangers(Caps(per_address=3, per_site=5, in_all=8), doubts=lambda peer: peer == GUESSES_HERE)
 
 
 def fill(strangers: Strangers, *callers: Caller) -> list[Caller]:
@@ -97,6 +100,55 @@ def test_who_has_more_takes_no_place_of_who_has_less():
     assert not any(caller.dropped for caller in singles)
 
 
+def test_who_was_refused_gives_way_even_at_work_to_who_was_not():
+    strangers = small()
+    idle, *_ = fill(strangers, *(Caller(f"192.0.2.{n}") for n in range(6)))
+    first, second = fill(strangers, *(Caller(f"198.51.100.{n}", waiting=False) for n in range(2)))
+    strangers.doubt(second)
+    assert strangers.add(Caller("192.0.2.77"))
+    assert [caller.dropped for caller in (idle, first, second)] == [False, False, True]
+    assert strangers.add(Caller("192.0.2.78"))
+    assert idle.dropped, "nobody is doubted any more"
+
+
+def test_who_comes_from_an_address_that_failed_is_doubted_from_the_start():
+    strangers = small()
+    idle, *_ = fill(strangers, *(Caller(f"192.0.2.{n}") for n in range(7)))
+    guesser = fill(strangers, Caller(str(GUESSES_HERE), waiting=False))[0]
+    assert strangers.add(Caller("192.0.2.77"))
+    assert [caller.dropped for caller in (idle, guesser)] == [False, True]
+
+
+def test_the_doubted_take_the_place_of_the_doubted_who_wait_then_of_the_oldest_who_waits():
+    strangers = small()
+    idle, *_ = fill(strangers, *(Caller(f"192.0.2.{n}") for n in range(6)))
+    busy, waits = fill(strangers, Caller("198.51.100.1", waiting=False), Caller("198.51.100.2"))
+    strangers.doubt(busy)
+    strangers.doubt(waits)
+    assert strangers.add(Caller(str(GUESSES_HERE), waiting=False))
+    assert [caller.dropped for caller in (idle, busy, waits)] == [False, False, True]
+    assert strangers.add(Caller(str(GUESSES_HERE), waiting=False))
+    assert [caller.dropped for caller in (idle, busy)] == [True, False]
+
+
+def test_a_crowd_takes_no_place_of_one_who_is_doubted():
+    strangers = small()
+    alone = fill(strangers, Caller("198.51.100.1"))[0]
+    strangers.doubt(alone)
+    fill(strangers, *(Caller(f"192.0.2.{n}") for n in range(2) for _ in range(3)))
+    fill(strangers, Caller("192.0.2.9"))
+    assert strangers.add(Caller("192.0.2.9"))
+    assert not alone.dropped
+
+
+def test_a_guest_who_left_cannot_be_doubted():
+    strangers = small()
+    gone = fill(strangers, Caller())[0]
+    strangers.release(gone)
+    strangers.doubt(gone)
+    assert vars(strangers)["_doubted"] == {}
+
+
 def test_a_site_of_many_networks_is_one_crowd():
     strangers = small()
     first, *_ = fill(strangers, *(Caller(f"2001:db8:0:{n}::1", waiting=False) for n in range(4)))
@@ -150,8 +202,10 @@ def test_release_makes_room_and_may_come_twice():
 def test_nothing_is_kept_of_those_who_left():
     strangers = small()
     for caller in fill(strangers, Caller("2001:db8::1"), Caller(), Caller(None)):
+        strangers.doubt(caller)
         strangers.release(caller)
     assert len(strangers) == 0
+    assert vars(strangers)["_doubted"] == {}
     assert vars(strangers)["_groups"] == {}
     assert vars(strangers)["_by_size"] == {}
 
