@@ -61,9 +61,10 @@ class Client:
     trust: ssl.SSLContext
     name: str
     password: str
+    source: str = "127.0.0.1"
 
     def signed_in(self, port: int) -> Session:
-        sock = socket.create_connection(("127.0.0.1", port), timeout=60)
+        sock = socket.create_connection(("127.0.0.1", port), timeout=60, source_address=(self.source, 0))
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         session = Session(self.trust.wrap_socket(sock, server_hostname="localhost"))
         session.line()
