@@ -41,6 +41,8 @@ IMAP_SASL_LINE_OCTETS: Final = 12_288
 IMAP_LITERAL_OCTETS: Final = 4_096
 """LITERAL- promises exactly this (RFC 7888 §5)."""
 IMAP_LITERAL_DIGITS: Final = 5
+IMAP_LITERALS: Final = 64
+"""In one command; thirty pairs in ID are sixty strings, and new Outlook sends each as a literal."""
 IMAP_COMMAND_OCTETS: Final = 65_536
 """One command with all its literals: thirty pairs of 1 KiB in ID, with room to spare."""
 IMAP_NESTING: Final = 8
@@ -67,6 +69,8 @@ IMAP_IDLE_S: Final = 35 * 60.0
 """RFC 9051 §5.4 asks for at least 30 minutes."""
 TLS_CHUNK_OCTETS: Final = 65_536
 """What goes through OpenSSL at a time: it stays in the processor's cache."""
+TLS_UNREAD_OCTETS: Final = 131_072
+"""Unsent octets of a connection above which no key update is answered any more: two chunks under way."""
 TLS_RECORD_OCTETS: Final = 16_384
 """RFC 8446 §5.1."""
 RELAY_CLOSING_S: Final = 10.0

@@ -62,6 +62,7 @@ _FRAME_LIMITS: Final = FrameLimits(
     literal=limits.EMBEDDED_MESSAGE_OCTETS,
     non_sync_literal=limits.IMAP_LITERAL_OCTETS,
     digits=len(str(limits.EMBEDDED_MESSAGE_OCTETS)),
+    literals=limits.IMAP_LITERALS,
     command=limits.EMBEDDED_MESSAGE_OCTETS + limits.EMBEDDED_LINE_OCTETS,
 )
 _NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})

@@ -52,6 +52,7 @@ from proxy.limits import (
     IMAP_LINE_OCTETS,
     IMAP_LITERAL_DIGITS,
     IMAP_LITERAL_OCTETS,
+    IMAP_LITERALS,
     IMAP_NESTING,
     IMAP_SASL_LINE_OCTETS,
     PIPELINED_OCTETS,
@@ -68,6 +69,7 @@ FRAME_LIMITS: Final = FrameLimits(
     literal=IMAP_LITERAL_OCTETS,
     non_sync_literal=IMAP_LITERAL_OCTETS,
     digits=IMAP_LITERAL_DIGITS,
+    literals=IMAP_LITERALS,
     command=IMAP_COMMAND_OCTETS,
 )
 

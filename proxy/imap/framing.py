@@ -20,6 +20,7 @@ class Why(StrEnum):
     LINE_TOO_LONG = "line too long"
     BARE_LF = "lines must end with CRLF"
     LITERAL_TOO_LARGE = "literal too large"
+    TOO_MANY_LITERALS = "too many literals"
     LITERAL_IN_QUOTES = "literal inside a quoted string"
     BAD_OCTET = "NUL, CR or 8-bit octet outside a literal"
     NUL_IN_LITERAL = "NUL in a literal"
@@ -40,7 +41,7 @@ class BadCommand(Exception):  # noqa: N818 - a fact about the octets, not a fail
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FrameLimits:
-    """All in octets, but for `digits`."""
+    """All in octets, but for `digits` and `literals`."""
 
     line: int
     """One command outside its literals, every CRLF included."""
@@ -52,6 +53,8 @@ class FrameLimits:
     """One non-synchronising literal, `{n+}`; LITERAL- promises 4,096 (RFC 7888 §5)."""
     digits: int
     """Digits in the length of a literal."""
+    literals: int
+    """Literals in one command. Each costs an answer and a look at the command's beginning."""
     command: int
     """One command with all its literals."""
 
@@ -80,7 +83,7 @@ class NeedData:
 
 @dataclass(frozen=True, slots=True)
 class Continue:
-    """A synchronising literal of `octets` octets is announced behind `opening`, the command so far.
+    """A synchronising literal of `octets` octets is announced; `opening` is the command up to its first one.
 
     Answer `+` and go on with `Framer.next`, or send a tagged refusal and call `Framer.refuse`.
     """
@@ -108,6 +111,8 @@ class Rejected:
 Framed = NeedData | Continue | Frame | SaslLine | Rejected
 
 _NEED_DATA: Final = NeedData()
+FOREIGN: Final = re.compile(rb"[\x00\r\x80-\xff]")
+"""What no text outside a literal may hold (RFC 9051 §9, TEXT-CHAR)."""
 _MARKER: Final = re.compile(rb"\{([0-9]+)(\+?)\}\Z")
 # Matches at every quote, to the closing one or, with an empty group, to the end of the text. Linear.
 _QUOTED_OR_OPEN: Final = re.compile(rb'"(?:[^"\\]|\\.)*+("?)', re.DOTALL)
@@ -128,6 +133,7 @@ class Framer:
         self._pieces: list[Piece] = []  # of the command in progress
         self._spent = 0  # octets of the command in progress, literals included
         self._spent_on_lines = 0
+        self._literals = 0  # of the command in progress
         self._literal: int | None = None  # octets of the literal that comes next
         self._sasl = False
         self._lost = False  # after a Rejected that says close: nothing is read any more
@@ -214,14 +220,19 @@ class Framer:
             return self._reject(text, Why.LITERAL_IN_QUOTES, close=not sync)
         if sync and not text.endswith((b" ", b"(")):  # glued to another word; nobody shall send it
             return self._reject(text, Why.BAD_SYNTAX, close=False)
+        if sync and FOREIGN.search(text):
+            return self._reject(text, Why.BAD_OCTET, close=False)
         limits = self._limits
+        if self._literals == limits.literals:
+            return self._reject(text, Why.TOO_MANY_LITERALS, close=not sync)
         most = min(limits.literal if sync else limits.non_sync_literal, limits.command - self._spent)
         if len(digits) > limits.digits or int(digits) > most:
             return self._reject(text, Why.LITERAL_TOO_LARGE, close=not sync)
         self._pieces.append(text)
+        self._literals += 1
         self._literal = int(digits)
         self._spent += self._literal
-        return Continue(Frame(tuple(self._pieces)), self._literal) if sync else None
+        return Continue(Frame((self._pieces[0],)), self._literal) if sync else None
 
     def _reject(self, text: bytes, why: Why, *, close: bool) -> Rejected:
         first = self._pieces[0] if self._pieces else text
@@ -240,5 +251,5 @@ class Framer:
 
     def _forget_command(self) -> None:
         self._pieces = []
-        self._spent = self._spent_on_lines = 0
+        self._spent = self._spent_on_lines = self._literals = 0
         self._literal = None

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from proxy.imap.framing import (
+    FOREIGN,
     TAG,
     BadCommand,
     Continue,
@@ -50,7 +51,6 @@ __all__ = [
 ]
 
 _NAME: Final = re.compile(rb" ([!#$&'+,\-./0-9:;<=>?@A-Z\[\]^_`a-z|}~]+)(?= |\Z)")
-_FOREIGN: Final = re.compile(rb"[\x00\r\x80-\xff]")
 _TOKEN: Final = re.compile(
     rb'(?P<space> )|(?P<open>\()|(?P<close>\))|"(?P<quoted>(?:[^"\\\n]|\\["\\])*+)"'
     rb"|(?P<atom>[!#$&'+,\-./0-9:;<=>?@A-Z\[\]^_`a-z|}~]+)"
@@ -105,7 +105,7 @@ def split(frame: Frame) -> Head:
     tag = TAG.match(first)
     if tag is None:
         raise BadCommand(None, Why.NO_TAG)
-    if any(isinstance(piece, bytes) and _FOREIGN.search(piece) for piece in frame.pieces):
+    if any(isinstance(piece, bytes) and FOREIGN.search(piece) for piece in frame.pieces):
         raise BadCommand(tag[1], Why.BAD_OCTET)
     name = _NAME.match(first, tag.end())
     if name is None:

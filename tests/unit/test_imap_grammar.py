@@ -21,7 +21,7 @@ from proxy.imap.grammar import (
     split,
 )
 
-LIMITS = FrameLimits(line=64, sasl_line=80, literal=20, non_sync_literal=10, digits=3, command=96)
+LIMITS = FrameLimits(line=64, sasl_line=80, literal=20, non_sync_literal=10, digits=3, literals=8, command=96)
 
 
 def framer(octets: bytes = b"", **limits: int) -> Framer:
@@ -117,7 +117,7 @@ def test_a_synchronising_literal_is_asked_for():
     assert made.next() == Continue(Frame((b"a LOGIN ",)), 5)
     assert made.next() == NeedData()
     made.feed(b"al\r\ne {2}\r\n")
-    assert made.next() == Continue(Frame((b"a LOGIN ", Literal(b"al\r\ne"), b" ")), 2)
+    assert made.next() == Continue(Frame((b"a LOGIN ",)), 2)
     made.feed(b"pw\r\n")
     assert made.next() == Frame((b"a LOGIN ", Literal(b"al\r\ne"), b" ", Literal(b"pw"), b""))
 
@@ -146,17 +146,30 @@ def test_a_literal_that_is_too_large_is_not_asked_for_and_costs_the_connection_i
 
 
 def test_the_largest_literals_are_taken():
-    assert events(b"a X {10+}\r\n" + b"y" * 10 + b" {20}\r\n")[0] == Continue(
-        Frame((b"a X ", Literal(b"y" * 10), b" ")), 20
-    )
+    assert events(b"a X {10+}\r\n" + b"y" * 10 + b" {20}\r\n")[0] == Continue(Frame((b"a X ",)), 20)
 
 
 def test_a_command_is_bounded_with_all_its_literals():
     octets = b"a" + b" {10+}\r\n0123456789" * 5
     assert events(octets + b" {5}\r\n", command=101) == [Rejected(b"a", Why.LITERAL_TOO_LARGE, close=False)]
-    assert events(octets + b" {5}\r\n", command=102)[-1] == Continue(
-        Frame((b"a ", *((Literal(b"0123456789"), b" ") * 5))), 5
-    )
+    assert events(octets + b" {5}\r\n", command=102)[-1] == Continue(Frame((b"a ",)), 5)
+
+
+def test_the_number_of_literals_is_bounded():
+    octets = b"a ID (" + b" {0}\r\n" * 3
+    assert events(octets, literals=2)[-1] == Rejected(b"a", Why.TOO_MANY_LITERALS, close=False)
+    assert events(octets, literals=3)[-1] == Continue(Frame((b"a ID ( ",)), 0)
+    octets = b"a X" + b" {0+}\r\n" * 3
+    assert events(octets, literals=2) == [Rejected(b"a", Why.TOO_MANY_LITERALS, close=True)]
+    assert isinstance(events(octets + b"\r\n", literals=3)[-1], Frame)
+    two = b"a X {0}\r\n {0}\r\n\r\n"
+    assert [type(event) for event in events(two + two, literals=2)] == [Continue, Continue, Frame] * 2
+
+
+@pytest.mark.parametrize("octet", [b"\0", b"\r", b"\xff"])
+def test_behind_a_foreign_octet_no_literal_is_asked_for(octet):
+    assert events(b"a X" + octet + b" {1}\r\n") == [Rejected(b"a", Why.BAD_OCTET, close=False)]
+    assert events(b"a X {1}\r\ny" + octet + b" {1}\r\n")[1:] == [Rejected(b"a", Why.BAD_OCTET, close=False)]
 
 
 def test_the_tag_of_a_command_is_known_to_its_end():

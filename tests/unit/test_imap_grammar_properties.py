@@ -20,7 +20,9 @@ from proxy.imap.grammar import (
     parse,
 )
 
-LIMITS = FrameLimits(line=400, sasl_line=400, literal=300, non_sync_literal=60, digits=4, command=2000)
+LIMITS = FrameLimits(
+    line=400, sasl_line=400, literal=300, non_sync_literal=60, digits=4, literals=100, command=2000
+)
 ATOM = b"!#$&'+,-./0123456789:;<=>?@ABCXYZ[]^_`abcxyz|}~"
 
 atoms = st.lists(st.sampled_from(ATOM), min_size=1, max_size=8).map(bytes).map(Atom)
