@@ -62,7 +62,7 @@ Event = Handshake | Ready | Failed
 HIDDEN: Final = frozenset({b"LOGINDISABLED", b"STARTTLS", b"SASL-IR", b"UNAUTHENTICATE"})
 """Capabilities that mean nothing, or harm, once a client is signed in; `AUTH=…` is hidden too."""
 
-_LITERAL: Final = re.compile(rb"\{[0-9]+\+?\}\Z")
+_LITERAL: Final = re.compile(rb"\{([0-9]{1,9})\}\Z")
 _STATUS: Final = re.compile(rb"(OK|NO|BAD|BYE|PREAUTH)(?: |\Z)", re.IGNORECASE)
 _CODE: Final = re.compile(rb"OK \[CAPABILITY ([ !-Z^-~]+)\]", re.IGNORECASE)
 _DATA: Final = re.compile(rb"CAPABILITY ([ !-Z^-~]+)\Z", re.IGNORECASE)
@@ -77,7 +77,9 @@ class UpstreamLeg:
         self._starttls = starttls
         self._input = bytearray()
         self._output = bytearray()
-        self._spent = 0  # octets of the lines taken so far
+        self._spent = 0  # octets taken so far
+        self._literal = 0  # octets of a literal to be dropped
+        self._continues = False  # what follows a dropped literal is still the same response
         self._commands = 0
         self._tag = b""
         self._capabilities: tuple[
@@ -118,23 +120,24 @@ class UpstreamLeg:
         """Give the next line with its end; fails when there is too much of it."""
         if self.state in (UpstreamState.READY, UpstreamState.FAILED, UpstreamState.HANDSHAKE):
             return None
-        end = self._input.find(b"\n") + 1
-        if self._spent + (end or len(self._input)) > UPSTREAM_PREAMBLE_OCTETS:
+        end = self._input.find(b"\n", self._literal) + 1
+        if self._spent + max(self._literal, end or len(self._input)) > UPSTREAM_PREAMBLE_OCTETS:
             self._fail(f"said more than {UPSTREAM_PREAMBLE_OCTETS} octets")
             return None
         if not end:
             return None
-        line = bytes(self._input[:end])
+        line = bytes(self._input[self._literal : end])
         del self._input[:end]
         self._spent += end
+        self._literal = 0
         return line
 
     def _line(self, line: bytes) -> None:
         text = line[:-2]
         if not line.endswith(b"\r\n"):
             self._fail("sent a line that ends without CRLF")
-        elif _LITERAL.search(text):
-            self._fail("sent a literal", text)
+        elif self._continues:
+            self._drop(text)
         elif self.state is UpstreamState.GREETING:
             self._greeting(text)
         elif text.startswith(b"* "):
@@ -162,8 +165,17 @@ class UpstreamLeg:
     def _untagged(self, text: bytes) -> None:
         if _status(text) in (b"BYE", b"PREAUTH"):
             self._fail("ended the session", text)
-            return
-        self._note(_CODE.match(text) or _DATA.match(text))
+        elif _status(text):
+            self._note(_CODE.match(text))
+        else:
+            self._note(_DATA.match(text))
+            self._drop(text)
+
+    def _drop(self, text: bytes) -> None:
+        """Pass over the rest of an untagged response, its literals too (RFC 9051 §4.3)."""
+        announced = _LITERAL.search(text)
+        self._literal = int(announced[1]) if announced else 0
+        self._continues = announced is not None
 
     def _challenge(self, text: bytes) -> None:
         """The one challenge of PLAIN is empty; some servers leave out the space behind `+`."""

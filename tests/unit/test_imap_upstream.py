@@ -64,7 +64,10 @@ FAILURES = {
     "BYE": ([("S", b"* BYE full\r\n")], "did not greet with OK (waiting for the greeting): '* BYE full'"),
     "PREAUTH": ([("S", b"* PREAUTH hello\r\n")], "did not greet with OK"),
     "a greeting of 1 MiB": ([("S", b"* OK " + b"x" * (1 << 20) + b"\r\n")], "said more than 65536 octets"),
-    "a literal": ([("S", b"* OK {3}\r\nabc\r\n")], "sent a literal"),
+    "an endless literal": (
+        [*INITIAL[:2], ("S", b"* X {65536}\r\nabc")],
+        "said more than 65536 octets (waiting for the answer to our sign-in)",
+    ),
     "a refusal": (
         [*INITIAL[:2], ("S", b"w1 NO [X] \x1b[31mno\r\n")],
         "refused our sign-in (waiting for the answer to our sign-in): 'NO [X] \\x1b[31mno'",
