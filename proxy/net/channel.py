@@ -91,6 +91,11 @@ class PlainChannel:
         self.sock = sock
         self._unsent = NOTHING
 
+    @property
+    def unsent(self) -> int:
+        """Octets that the kernel has not taken yet."""
+        return len(self._unsent)
+
     def receive_into(self, view: memoryview) -> int:
         """See `Channel`."""
         try:

@@ -53,6 +53,7 @@ def client_context(ca_file: Path | None = None) -> ssl.SSLContext:
         context = ssl.create_default_context(cafile=ca_file)
     except (OSError, ssl.SSLError) as error:
         raise CertificateProblem(f"{ca_file}: {_cause(error)}") from None
+    context.hostname_checks_common_name = False  # RFC 9525 §2: names are in subjectAltName
     return _settled(context)
 
 

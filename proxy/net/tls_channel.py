@@ -91,8 +91,7 @@ class TlsChannel:
                 self._keep_rest()
         finally:
             if self._outgoing.pending:  # an alert, or the answer to a key update or to a wish to renegotiate
-                with contextlib.suppress(ConnectionLost):  # the next send tells
-                    self._pass_on()
+                self._answer()
         if not got and not self._ended:
             raise BlockingIOError
         return got
@@ -170,6 +169,13 @@ class TlsChannel:
         rest = bytearray(limits.TLS_CHUNK_OCTETS + limits.TLS_RECORD_OCTETS)
         got = self._decrypt(memoryview(rest))
         self._stash = memoryview(bytes(rest[:got]))
+
+    def _answer(self) -> None:
+        """Send what OpenSSL has to say of its own; a peer that asks and asks and never reads is cut off."""
+        if self._wire.unsent > limits.TLS_UNREAD_OCTETS:
+            raise ConnectionLost("asks without reading the answers")
+        with contextlib.suppress(ConnectionLost):  # the next send tells
+            self._pass_on()
 
     def _from_stash(self, view: memoryview) -> int:
         got = min(len(view), len(self._stash))

@@ -12,11 +12,21 @@ from subprocess import DEVNULL, PIPE, Popen
 
 import pytest
 
+from proxy import limits
+from proxy.net.channel import PlainChannel
 from proxy.net.connection import Connection, ConnectionLost, Truncated
 from proxy.net.relay import RelayEnd, relay
 from support.sockets import Tls, connections, on_both_loops, read_exactly
 
 pytestmark = pytest.mark.skipif(shutil.which("openssl") is None, reason="no openssl command here")
+
+
+class FullChannel(PlainChannel):
+    """To a peer that reads no more."""
+
+    def _push(self, data):
+        return 0
+
 
 BIG = os.urandom(400_000).replace(b"\n", b"n").replace(b"Q", b"q")
 
@@ -66,6 +76,23 @@ async def test_key_updates_are_followed(tls, letter):
             client.stdin.write(b"a%d\n" % number)
             assert await server.receive() == b"a%d\n" % number
             await server.send(b"under the new keys too\n")
+
+
+@on_both_loops
+async def test_who_asks_for_key_updates_and_never_reads_the_answers_is_cut_off(tls):
+    async with s_client("-tls1_3") as (client, server):
+        await server.secure_as_server(tls.server, timeout_s=10)
+        wire = server.channel._wire = FullChannel(server.channel.sock)
+        for _ in range(3):
+            await obey(client, b"K", saying=b"KEYUPDATE")
+            client.stdin.write(b"more\n")
+            assert await server.receive() == b"more\n"
+        assert 0 < wire.unsent < 200
+        assert not wire.send(memoryview(bytes(limits.TLS_UNREAD_OCTETS)))
+        await obey(client, b"K", saying=b"KEYUPDATE")
+        client.stdin.write(b"more\n")
+        with pytest.raises(ConnectionLost, match="without reading"):
+            await read_on(server)
 
 
 @on_both_loops

@@ -10,7 +10,7 @@ import inspect
 import socket
 import ssl
 import struct
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from ipaddress import ip_address
 from pathlib import Path
 
@@ -113,12 +113,12 @@ async def until(there: Callable[[], bool]) -> None:
         await asyncio.sleep(0)
 
 
-def make_certificate(folder: Path, *names: str) -> CertificateFiles:
-    """A self-signed certificate for names and addresses, good for a day."""
+def make_certificate(folder: Path, *names: str, san: Sequence[str] = ()) -> CertificateFiles:
+    """A self-signed certificate for names and addresses, good for a day; `san` is for these instead."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, names[0])])
     now = datetime.datetime.now(datetime.UTC)
-    subjects = [x509.IPAddress(ip_address(n)) if n[0].isdigit() else x509.DNSName(n) for n in names]
+    subjects = [x509.IPAddress(ip_address(n)) if n[0].isdigit() else x509.DNSName(n) for n in san or names]
     certificate = (
         x509.CertificateBuilder()
         .subject_name(name)

@@ -73,6 +73,15 @@ async def test_the_certificate_follows_the_name_asked_for(tmp_path):
 
 
 @on_both_loops
+async def test_a_name_in_the_subject_alone_is_no_name(tmp_path):
+    files = make_certificate(tmp_path, "localhost", san=["127.0.0.1"])
+    client, server = connections()
+    trust = client_context(files.certificate)
+    mine, _ = await shake(client, server, with_context=trust, of=server_context([files]))
+    assert str(mine).startswith("certificate refused: ")
+
+
+@on_both_loops
 async def test_a_name_that_no_certificate_is_for_gets_the_first(tmp_path):
     first = make_certificate(tmp_path, "mail.example.org")
     second = make_certificate(tmp_path, "*.example.net")
