@@ -10,6 +10,8 @@ from typing import Final
 
 # --- connections, before anyone signed in ---------------------------------------------------------
 
+DESCRIPTORS: Final = 65_536
+"""Open files asked of the system, as far as its hard limit allows: 1,024 would be 500 sessions."""
 TLS_HANDSHAKE_S: Final = 10.0
 """A handshake is over in a few round trips; the slowest honest link needs no more."""
 SIGN_IN_S: Final = 60.0
@@ -85,6 +87,8 @@ TCP_KEEPALIVE_PROBES: Final = 4
 
 # --- worker ---------------------------------------------------------------------------------------
 
+CERTIFICATE_POLL_S: Final = 5.0
+"""How often the certificate files are looked at; a new one is read at the second look."""
 FEED_POLL_S: Final = 0.1
 """How often an idle worker looks at the change feed; a revocation cuts within a second."""
 FEED_BLIND_S: Final = 30.0
@@ -96,7 +100,7 @@ ACTIVITY_BATCH_S: Final = 0.5
 ACTIVITY_PENDING: Final = 10_000
 """Records kept while the activity store cannot be written."""
 STOP_S: Final = 0.5
-"""What connections get to end by themselves when the server stops; sessions are cut before."""
+"""What connections get to end by themselves when the server stops, and then to hear BYE."""
 
 # --- embedded mail ---------------------------------------------------------------------------------
 

@@ -2,7 +2,8 @@
 
 `serve` returns when SIGINT or SIGTERM has been received and everything is closed. Whatever cannot be
 started (a port in use, an unreadable key) is a `ServeError` or the error of its own part, each with a hint
-for people, and leaves nothing behind. Here is composition only; nothing here knows a protocol.
+for people, and leaves nothing behind; so is a part that ends though it must not. Here is composition only;
+nothing here knows a protocol.
 """
 
 from __future__ import annotations
@@ -12,9 +13,8 @@ import errno
 import logging
 import os
 import signal
-import sys
 import time
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from functools import partial
@@ -37,9 +37,11 @@ from proxy.imap.ports import Ports, Settings
 from proxy.imap.upstream import ImapUpstream
 from proxy.limits import STOP_S
 from proxy.net.accept import AcceptLoop, listen
+from proxy.net.certificates import Certificates
 from proxy.net.strangers import Strangers
-from proxy.net.tls import CertificateFiles, client_context, server_context
+from proxy.net.tls import CertificateFiles, client_context
 from proxy.opening import key_ring, open_store
+from proxy.process import Stop, on_signal
 from proxy.sessions import Registry
 from proxy.upstreams.authzid import Authzid
 from proxy.upstreams.place import Place
@@ -49,7 +51,7 @@ log = logging.getLogger(__name__)
 
 
 class ServeError(Exception):
-    """The server cannot be started; `hint` says what to do."""
+    """The server cannot be started, or cannot go on; `hint` says what to do."""
 
     def __init__(self, what: str, hint: str) -> None:
         super().__init__(what)
@@ -74,57 +76,28 @@ def workers_folder(config: models.Config) -> Path:
     return config.server.data / "workers"
 
 
-def run(main: Coroutine[Any, Any, None], *, level: int = logging.INFO) -> None:
-    """Run a server's coroutine to its end, on uvloop where there is one; the log goes to standard error."""
-    logging.basicConfig(
-        stream=sys.stderr, level=level, format="%(asctime)s %(levelname)s %(name)s %(message)s", force=True
-    )
-    logging.getLogger("alembic").setLevel(logging.WARNING)  # that a file is made is no news
-    with asyncio.Runner(loop_factory=_new_event_loop) as runner:
-        runner.run(main)
-
-
-def _new_event_loop() -> asyncio.AbstractEventLoop:
-    try:
-        import uvloop  # noqa: PLC0415 - a platform without it does as well
-    except ImportError:
-        return asyncio.new_event_loop()
-    return uvloop.new_event_loop()
-
-
 async def serve(config: models.Config, *, ready: Callable[[Bound], None] | None = None) -> None:
     """Serve until SIGINT or SIGTERM. `ready` is called once every listener answers."""
     async with AsyncExitStack() as stack:
-        stopped = _stop_signals(stack)
-        loops = await _start(config, stack)
+        stop = Stop.on_signals(stack)
+        loops = await _start(config, stack, stop)
         bound = Bound(
             imaps=tuple(each.port for each in loops["imaps"]), imap=tuple(each.port for each in loops["imap"])
         )
         log.info("serving imaps=%s imap=%s", bound.imaps, bound.imap)
         if ready is not None:
             ready(bound)
-        await stopped.wait()
+        await stop.wait()
         log.info("stopping")
+    if stop.fault is not None:
+        raise ServeError(
+            f"a part of the server ended: {stop.fault}", "please report this line; start it again"
+        )
 
 
-def _stop_signals(stack: AsyncExitStack) -> asyncio.Event:
-    stopped = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stopped.set)
-        stack.callback(loop.remove_signal_handler, number)
-    return stopped
-
-
-async def _start(config: models.Config, stack: AsyncExitStack) -> dict[str, list[AcceptLoop]]:
+async def _start(config: models.Config, stack: AsyncExitStack, stop: Stop) -> dict[str, list[AcceptLoop]]:
     """Start every part; what is started last is taken down first."""
-    tls = server_context(
-        [
-            CertificateFiles(names=each.names, certificate=each.certificate, key=each.key)
-            for each in config.tls.certificate
-        ],
-        alpn=("imap",),
-    )
+    certificates = _certificates(config, stack, stop)
     keys = key_ring(config)
     config.server.data.mkdir(mode=0o700, parents=True, exist_ok=True)
     store = await open_store(config, keys)
@@ -145,15 +118,28 @@ async def _start(config: models.Config, stack: AsyncExitStack) -> dict[str, list
             strangers=strangers,
         ),
         Settings(
-            house=House(host=config.server.public_host, portal_url=config.server.portal_url), tls=lambda: tls
+            house=House(host=config.server.public_host, portal_url=config.server.portal_url),
+            tls=lambda: certificates.context,
         ),
     )
-    await _start_worker(config, stack, store, registry)
+    await _start_worker(config, stack, stop, store, registry)
     stack.push_async_callback(activity.flush)
-    _run_beside(stack, activity.write())
+    stop.run_beside(stack, "history", activity.write())
     loops = _listen(config.listen, front_end, strangers, stack)
     stack.push_async_callback(_close, [*loops["imaps"], *loops["imap"]], registry)
     return loops
+
+
+def _certificates(config: models.Config, stack: AsyncExitStack, stop: Stop) -> Certificates:
+    """Read the certificates, and again on SIGHUP and when their files change."""
+    files = [
+        CertificateFiles(names=each.names, certificate=each.certificate, key=each.key)
+        for each in config.tls.certificate
+    ]
+    certificates = Certificates(files, alpn=("imap",))
+    on_signal(stack, signal.SIGHUP, certificates.reload)
+    stop.run_beside(stack, "certificates", certificates.follow())
+    return certificates
 
 
 def _hasher(hashing: models.Hashing) -> Hasher:
@@ -184,32 +170,14 @@ async def _imap_upstream(config: models.Config, stack: AsyncExitStack) -> ImapUp
 
 
 async def _start_worker(
-    config: models.Config, stack: AsyncExitStack, store: Store, registry: Registry
+    config: models.Config, stack: AsyncExitStack, stop: Stop, store: Store, registry: Registry
 ) -> None:
     """Hold this worker's lock and follow the change feed."""
     lock = WorkerLock(workers_folder(config))
     stack.callback(lock.release)
     worker = Worker(lock.name, store, registry)
     await worker.start()
-    _run_beside(stack, worker.follow())
-
-
-def _run_beside(stack: AsyncExitStack, work: Coroutine[Any, Any, None]) -> None:
-    """Run `work` until the stack is taken down; if it ends by itself that is a fault of ours."""
-    task = asyncio.create_task(work)
-
-    def ended(done: asyncio.Task[None]) -> None:
-        if not done.cancelled():
-            log.critical("a part of the server ended: %s", type(done.exception()).__name__)
-            signal.raise_signal(signal.SIGTERM)
-
-    async def end() -> None:
-        task.remove_done_callback(ended)
-        task.cancel()
-        await asyncio.wait([task])
-
-    task.add_done_callback(ended)
-    stack.push_async_callback(end)
+    stop.run_beside(stack, "worker", worker.follow())
 
 
 def _listen(

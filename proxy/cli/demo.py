@@ -23,7 +23,8 @@ from config.scaffold import certificate_names
 from proxy.cli.demo_folder import DemoFolder, entries, open_folder, write_private
 from proxy.cli.demo_page import page
 from proxy.cli.output import fail_usage
-from proxy.server import Bound, run, serve
+from proxy.process import run
+from proxy.server import Bound, serve
 
 _PORT: Final = click.IntRange(0, 65_535)
 _PORTS: Final = {

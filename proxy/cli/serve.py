@@ -16,7 +16,8 @@ from config.problems import ConfigErrors, Problem
 from proxy.cli.app import Invocation
 from proxy.cli.output import fail_usage, note
 from proxy.net.tls import CertificateProblem
-from proxy.server import Bound, run
+from proxy.process import run
+from proxy.server import Bound
 from proxy.server import serve as serve_gate
 
 

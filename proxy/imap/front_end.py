@@ -13,7 +13,7 @@ import logging
 from proxy.imap.conversation import Conversation
 from proxy.imap.logtext import fault
 from proxy.imap.ports import Ports, Settings
-from proxy.limits import CLOSE_S
+from proxy.limits import CLOSE_S, STOP_S
 from proxy.net.connection import Connection, ConnectionLost
 
 log = logging.getLogger(__name__)
@@ -44,6 +44,9 @@ class ImapFrontEnd:
                 await conversation.run(limit)
         except ConnectionLost:
             raise
+        except asyncio.CancelledError:  # the server stops (RFC 9051 §7.1.5)
+            await _farewell(conversation, "the server is stopping", within_s=STOP_S)
+            raise
         except TimeoutError:
             log.info("imap sign-in took too long id=%s state=%s", connection.id, conversation.leg.state)
             await _farewell(conversation, "sign-in took too long")
@@ -56,7 +59,7 @@ class ImapFrontEnd:
         await connection.secure_as_server(settings.tls(), timeout_s=settings.handshake_s)
 
 
-async def _farewell(conversation: Conversation, words: str) -> None:
-    with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(CLOSE_S):
+async def _farewell(conversation: Conversation, words: str, *, within_s: float = CLOSE_S) -> None:
+    with contextlib.suppress(TimeoutError, ConnectionLost):
+        async with asyncio.timeout(within_s):
             await conversation.farewell(words)

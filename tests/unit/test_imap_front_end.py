@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 
 import pytest
@@ -267,6 +268,39 @@ async def test_the_time_for_sign_in_is_bounded(tls):
     async with Stage(tls, sign_in_s=0.2).client() as client:
         assert await client.line() == b"* BYE sign-in took too long\r\n"
         assert await client.line() == b""
+
+
+@pytest.mark.parametrize("signing_in", [False, True])
+@on_both_loops
+async def test_when_the_server_stops_who_has_not_signed_in_hears_bye(tls, signing_in):
+    stage = Stage(tls)
+    stage.gate.admits.clear()
+    async with stage.client() as client:
+        if signing_in:
+            await client.send(LOGIN)
+            await soon(lambda: stage.gate.asked)
+        client.task.cancel()
+        assert await client.line() == b"* BYE the server is stopping\r\n"
+        assert await client.line() == b""
+    assert client.task.cancelled()
+
+
+@on_both_loops
+async def test_when_the_server_stops_nothing_is_said_before_or_behind_the_dialog(tls):
+    stage = Stage(tls)
+    async with stage.client() as client:
+        assert await client.ask(LOGIN) == SIGNED_IN
+        client.task.cancel()
+        with contextlib.suppress(ConnectionLost):
+            assert await client.line() == b""
+    far, near = connections()
+    task = stage.serve(near)
+    await turns()
+    task.cancel()
+    with contextlib.suppress(ConnectionLost):
+        assert await far.receive() == b"", "no word in clear on a port that begins with TLS"
+    far.abort()
+    await asyncio.wait({task})
 
 
 @pytest.mark.parametrize("where", ["gate", "upstream", "confirm"])

@@ -1,0 +1,70 @@
+"""The certificates of the listeners, read again when their files change or when told to.
+
+New connections get the new certificates; those that are there keep theirs, so nothing is dropped. Files that
+cannot be used leave everything as it is, with a line in the log. Who renews a certificate writes it and its
+key one after the other, so files are read only once they have stayed the same from one look to the next.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import ssl
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+from proxy.limits import CERTIFICATE_POLL_S
+from proxy.net.tls import CertificateFiles, CertificateProblem, server_context
+
+_log: Final = logging.getLogger(__name__)
+
+_Look = tuple[tuple[int, int, int] | None, ...]
+"""What the files look like from outside: inode, size and time of the last change of each."""
+
+
+class Certificates:
+    """Gives the context for the next handshake."""
+
+    def __init__(self, files: Sequence[CertificateFiles], alpn: Sequence[str] = ()) -> None:
+        """Read all; raises CertificateProblem."""
+        self._files = tuple(files)
+        self._alpn = tuple(alpn)
+        self._read = self._last = self._look()
+        self.context: ssl.SSLContext = server_context(self._files, self._alpn)
+        """Of the newest files that could be used."""
+
+    def reload(self) -> bool:
+        """Read the files now. False when they cannot be used; the old ones go on then."""
+        self._read = self._last = self._look()
+        try:
+            self.context = server_context(self._files, self._alpn)
+        except CertificateProblem as problem:
+            _log.error("certificates not changed, the old ones go on: %s", problem)
+            return False
+        _log.info("certificates read again")
+        return True
+
+    def look(self) -> None:
+        """Read the files if they have changed, and have not changed since the last look."""
+        now = self._look()
+        if now == self._last and now != self._read:
+            self.reload()
+        self._last = now
+
+    async def follow(self) -> None:
+        """Look at the files until cancelled."""
+        while True:
+            await asyncio.sleep(CERTIFICATE_POLL_S)
+            self.look()
+
+    def _look(self) -> _Look:
+        return tuple(_outside(path) for files in self._files for path in (files.certificate, files.key))
+
+
+def _outside(path: Path) -> tuple[int, int, int] | None:
+    try:
+        seen = path.stat()
+    except OSError:
+        return None
+    return seen.st_ino, seen.st_size, seen.st_mtime_ns
