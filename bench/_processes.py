@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import socket
@@ -25,12 +26,25 @@ GB = 1_000_000_000
 class Measured:
     """One process of its own, ended when the block is left."""
 
-    def __init__(self, command: Sequence[str], *, ports: Sequence[int], log: Path | None = None) -> None:
-        """Start it and wait until all `ports` of 127.0.0.1 answer; `log` takes what it says."""
+    def __init__(
+        self,
+        command: Sequence[str],
+        *,
+        ports: Sequence[int],
+        log: Path | None = None,
+        family: bool = False,
+    ) -> None:
+        """Start it and wait until all `ports` of 127.0.0.1 answer; `log` takes what it says.
+
+        `family`: it starts processes of its own, and they count too.
+        """
         environment = os.environ | {"PYTHONPATH": str(ROOT)}
-        with (log or Path(os.devnull)).open("ab") as said:
-            errors = said if log else None
-            self._process = subprocess.Popen(command, cwd=ROOT, env=environment, stderr=errors)
+        self._family = family
+        with contextlib.ExitStack() as stack:
+            errors = stack.enter_context(log.open("ab")) if log else None
+            self._process = subprocess.Popen(
+                command, cwd=ROOT, env=environment, stderr=errors, start_new_session=family
+            )
         try:
             for port in ports:
                 self._await(port)
@@ -50,9 +64,16 @@ class Measured:
             self._process.wait()
 
     def cpu_s(self) -> float:
-        """User and system time of the process so far, in seconds."""
-        fields = Path(f"/proc/{self._process.pid}/stat").read_text().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / _TICKS
+        """User and system time so far, in seconds."""
+        processes = Path("/proc").glob("[0-9]*") if self._family else [Path(f"/proc/{self._process.pid}")]
+        spent = 0
+        for process in processes:
+            with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # it ended meanwhile
+                fields = (process / "stat").read_text().rpartition(")")[2].split()
+                session, times = int(fields[3]), fields[11:15] if self._family else fields[11:13]
+                if not self._family or session == self._process.pid:
+                    spent += sum(map(int, times))
+        return spent / _TICKS
 
     def resident_kib(self) -> int:
         """Memory of its own, in KiB."""

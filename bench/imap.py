@@ -1,9 +1,10 @@
-"""scripts/bench imap [--signins N] [--gigabytes N] [--runs N]: the whole IMAP gate, beside nginx mail
+"""scripts/bench imap [--signins N] [--gigabytes N] [--runs N]: the whole IMAP gate, beside nginx and Dovecot
 
-TLS to the client, the same trivial mail server behind both; nginx reaches it by TCP, Wicketgate by a Unix
+TLS to the client, the same trivial mail server behind all; the others reach it by TCP, Wicketgate by a Unix
 socket, since it never speaks clear text over TCP. A sign-in is a full TLS handshake, LOGIN and LOGOUT, eight
-at a time. Only the proxy's own CPU time counts. The two do not do the same work: Wicketgate checks an app
-password and writes the history, nginx asks an HTTP stub that lets everyone in and whose time is not counted.
+at a time. Only the proxy's own CPU time counts, with Dovecot that of all its processes. They do not do the
+same work: Wicketgate checks an app password and writes the history; nginx asks an HTTP stub that lets
+everyone in and whose time is not counted; Dovecot lets everyone in by itself.
 """
 
 from __future__ import annotations
@@ -22,6 +23,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from bench._client import Client
+from bench._dovecot import dovecot
+from bench._dovecot import lacks as dovecot_lacks
 from bench._processes import GB, ROOT, Measured, free_ports, nginx, nginx_lacks, python
 
 AT_A_TIME = 8
@@ -73,6 +76,11 @@ def enter(stack: contextlib.ExitStack, folder: Path) -> tuple[list[Contestant], 
             process = stack.enter_context(nginx(folder, "mail", body, ports=[theirs]))
             contestants.append(Contestant(label, process, theirs))
             (theirs,) = free_ports(1)
+    if missing := dovecot_lacks():
+        print(f"without Dovecot: {missing}")
+    else:
+        process = stack.enter_context(dovecot(folder / "dovecot", house / "tls", stub, theirs))
+        contestants.append(Contestant("Dovecot proxy", process, theirs))
     trust = ssl.create_default_context(cafile=house / "tls" / "ca.pem")
     return contestants, Client(trust, EMAIL, password)
 
