@@ -184,12 +184,14 @@ class Gate:
 
     async def _proven(self, claim: Claim, attempt: Attempt, peer: IPAddress | None) -> Reading | None:
         """Give the rows of a claim whose whole secret matches, as they stand now; None when it is wrong."""
-        asker, remembered = self._asker(peer), self._memo.recall(claim)
+        remembered = self._memo.recall(claim)
         if remembered is not None:
             attempt.enter(remembered.located.app_password_id)
             if await self._store.feed_number() == remembered.number:
                 return remembered
-            asker = replace(asker, doubted=False)  # a secret known good does not pay for its neighbours
+        asker = self._asker(peer)
+        if remembered is not None:  # a secret known good does not pay for its neighbours
+            asker = replace(asker, doubted=False)
         async with self._turns.turn(asker):
             return await self._prove(claim, attempt)
 
