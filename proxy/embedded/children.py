@@ -16,6 +16,7 @@ import shutil
 import sys
 import tempfile
 import time
+import traceback
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -34,10 +35,20 @@ _NAME_OCTETS: Final = 32
 """Room for the folder's random name and the socket's."""
 
 
+Spawn = Callable[..., Awaitable[asyncio.subprocess.Process]]
+"""Makes a process; called as `asyncio.create_subprocess_exec` is."""
+
+
 class ChildFailedError(Exception):
-    """A child did not come up. The text is for the administrator."""
+    """A child did not come up. The text and the hint are for the administrator."""
 
     hint = "see what it said; if another Wicketgate serves the same folder, end that one first"
+
+
+class NoProcessError(ChildFailedError):
+    """The system gave no process for a child."""
+
+    hint = "see the limits on processes, open files and memory (ulimit -a) and what uses them up"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,11 +62,19 @@ class Time:
 class Child:
     """One supervised child process."""
 
-    def __init__(self, module: str, *arguments: str, secret: Secret, clock: Time | None = None) -> None:
+    def __init__(
+        self,
+        module: str,
+        *arguments: str,
+        secret: Secret,
+        clock: Time | None = None,
+        spawn: Spawn = asyncio.create_subprocess_exec,
+    ) -> None:
         self._command = (sys.executable, "-P", "-m", module, *arguments)
         self._name = module
         self._secret = secret
         self._clock = clock or Time()
+        self._make = spawn
         self._process: asyncio.subprocess.Process | None = None
         self._last_words = ""
         self._readers: set[asyncio.Task[None]] = set()
@@ -85,31 +104,53 @@ class Child:
         await self._end()
 
     async def _keep(self) -> None:
-        """Start the child again whenever it dies."""
+        """Start the child again whenever it dies; nothing that goes wrong ends the keeping."""
         pause = limits.EMBEDDED_RESTART_FIRST_S
         while True:
             started = self._clock.monotonic()
-            if self._process is not None:
-                status = await self._process.wait()
-                _LOG.warning("%s ended with status %d and will be started again", self._name, status)
-            await self._end()
+            await self._logged(self._see_out())
             if self._clock.monotonic() - started > limits.EMBEDDED_STEADY_S:
                 pause = limits.EMBEDDED_RESTART_FIRST_S
             await self._clock.sleep(pause)
             pause = min(2 * pause, limits.EMBEDDED_RESTART_LONGEST_S)
-            try:
-                await self._spawn()
-            except ChildFailedError as error:
-                _LOG.error("%s", error)
+            await self._logged(self._spawn())
+
+    async def _logged(self, step: Awaitable[None]) -> None:
+        """Do one step of keeping. A failed one is logged, and the next comes after the pause all the same."""
+        try:
+            await step
+        except ChildFailedError as error:
+            _LOG.error("%s", error)
+        except Exception as bug:  # noqa: BLE001 - a keeper that ended would leave the mail away for good
+            _LOG.error("%s is not kept as it should be: %s", self._name, _place(bug))
+
+    async def _see_out(self) -> None:
+        """Wait for the child's end and clear up after it; at once while there is none."""
+        if self._process is not None:
+            status = await self._process.wait()
+            _LOG.warning("%s ended with status %d and will be started again", self._name, status)
+            await self._end()
 
     async def _spawn(self) -> None:
-        """Start a process and wait for its first word."""
+        """Start a process and wait for its first word; one that does not come up is ended."""
         self._last_words = ""
         pipe = asyncio.subprocess.PIPE
-        process = await asyncio.create_subprocess_exec(
-            *self._command, stdin=pipe, stdout=pipe, stderr=pipe, env=_environment(os.environ)
-        )
+        try:
+            process = await self._make(
+                *self._command, stdin=pipe, stdout=pipe, stderr=pipe, env=_environment(os.environ)
+            )
+        except OSError as error:  # EAGAIN, EMFILE, ENOMEM: the machine is full, and may not be for ever
+            reason = os.strerror(error.errno).lower() if error.errno else type(error).__name__
+            raise NoProcessError(f"{self._name} did not start: {reason}") from None
         self._process = process
+        try:
+            await self._hear(process)
+        except Exception:
+            await self._end()
+            raise
+
+    async def _hear(self, process: asyncio.subprocess.Process) -> None:
+        """Give a process its secret and wait until it says that it serves."""
         assert process.stdin is not None  # noqa: S101 - they are pipes, as asked
         assert process.stdout is not None  # noqa: S101
         assert process.stderr is not None  # noqa: S101
@@ -118,10 +159,10 @@ class Child:
         try:
             async with asyncio.timeout(limits.EMBEDDED_START_S):
                 first = await process.stdout.readline()
-        except TimeoutError:
+        except (TimeoutError, ValueError):  # no line, or a line longer than the reader's buffer
             first = b""
         if first != _READY:
-            await self._end()
+            await self._end()  # first, for its last words
             raise ChildFailedError(f"{self._name} did not start: {self._last_words or 'it said nothing'}")
         self._read(_discard(process.stdout))
 
@@ -167,10 +208,17 @@ class EmbeddedMail:
 
     user: Final = "gate"
 
-    def __init__(self, maildirs: Path, *, clock: Time | None = None) -> None:
+    def __init__(
+        self,
+        maildirs: Path,
+        *,
+        clock: Time | None = None,
+        spawn: Spawn = asyncio.create_subprocess_exec,
+    ) -> None:
         self.secret = Secret(secrets.token_urlsafe(32))
         self._maildirs = maildirs
         self._clock = clock
+        self._spawn = spawn
         self._folder: Path | None = None
         self._child: Child | None = None
 
@@ -190,7 +238,9 @@ class EmbeddedMail:
         """Start it; returns when it answers. Raises `ChildFailedError`."""
         self._folder = socket_folder(os.environ)
         where = (str(self._maildirs.absolute()), str(self.socket_path))
-        self._child = Child("proxy.embedded.mail", *where, secret=self.secret, clock=self._clock)
+        self._child = Child(
+            "proxy.embedded.mail", *where, secret=self.secret, clock=self._clock, spawn=self._spawn
+        )
         try:
             await self._child.start()
         except BaseException:
@@ -225,3 +275,11 @@ def _environment(environ: Mapping[str, str]) -> dict[str, str]:
 async def _discard(stream: asyncio.StreamReader) -> None:
     while await stream.read(4096):
         pass
+
+
+def _place(bug: Exception) -> str:
+    """The type of an exception and where it was raised; its text may hold anything."""
+    frames = traceback.extract_tb(bug.__traceback__)
+    return type(bug).__name__ + (
+        f" at {Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else ""
+    )

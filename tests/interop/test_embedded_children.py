@@ -1,6 +1,7 @@
 """The embedded child's life: it serves, comes back when it dies, and never outlives its parent."""
 
 import asyncio
+import errno
 import logging
 import os
 import signal
@@ -122,6 +123,73 @@ async def test_a_dead_child_comes_back_at_the_same_place_after_growing_pauses(tm
     finally:
         await mail.stop()
     assert "ended with status -9" in caplog.text
+
+
+class Spawner:
+    """Makes processes as asyncio does, but for the tries that are to fail."""
+
+    def __init__(self, *failures: Exception | None) -> None:
+        self.made = []
+        self._failures = list(failures)
+
+    async def __call__(self, *command, **options):
+        failure = self._failures.pop(0) if self._failures else None
+        if failure is not None:
+            raise failure
+        self.made.append(await asyncio.create_subprocess_exec(*command, **options))
+        return self.made[-1]
+
+
+@pytest.mark.parametrize(
+    ("failure", "said"),
+    [
+        (BlockingIOError(errno.EAGAIN, "its text"), "mail did not start: resource temporarily unavailable"),
+        (OSError("its text"), "mail did not start: OSError"),
+        (ValueError("its text"), "is not kept as it should be: ValueError at test_embedded_children.py:"),
+    ],
+)
+async def test_a_system_that_gives_no_process_is_asked_again(tmp_path, caplog, failure, said):
+    pauses = []
+
+    async def sleep(seconds):
+        pauses.append(seconds)
+
+    mail = EmbeddedMail(tmp_path, clock=Time(sleep=sleep), spawn=Spawner(None, failure))
+    await mail.start()
+    try:
+        dead = mail.pid
+        os.kill(dead, signal.SIGKILL)
+        await eventually(lambda: mail.pid not in (None, dead) and answers(mail))
+    finally:
+        await mail.stop()
+    assert pauses == [0.1, 0.2]
+    assert said in caplog.text
+    assert "its text" not in caplog.text
+
+
+async def test_a_first_start_without_a_process_says_why_and_leaves_nothing(tmp_path):
+    mail = EmbeddedMail(tmp_path, spawn=Spawner(OSError(errno.EMFILE, "its text")))
+    with pytest.raises(ChildFailedError, match="did not start: too many open files") as failed:
+        await mail.start()
+    assert "ulimit" in failed.value.hint
+    assert mail.pid is None
+
+
+async def test_a_process_that_cannot_be_understood_is_ended(tmp_path):
+    """Its first line has no end: reading it fails, and the process must not live on unseen."""
+
+    async def talker(*command, **options):
+        program = "import sys; print('x' * 100_000, flush=True); sys.stdin.read()"
+        talking.append(await asyncio.create_subprocess_exec(sys.executable, "-c", program, **options))
+        return talking[0]
+
+    talking = []
+    mail = EmbeddedMail(tmp_path)
+    child = Child("talker", secret=mail.secret, spawn=talker)
+    with pytest.raises(ChildFailedError, match="talker did not start"):
+        await child.start()
+    assert talking[0].returncode is not None
+    assert child.pid is None
 
 
 def answers(mail: EmbeddedMail) -> bool:
