@@ -154,8 +154,10 @@ def _log_errors(event: dict[str, Any]) -> None:
 def main(arguments: list[str]) -> int:
     """Run the child; returns its exit status."""
     root, socket = (Path(argument) for argument in arguments)
-    # Ctrl-C goes to the whole process group: the parent decides, and tells by closing the pipe.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # Ctrl-C and a service manager's stop go to the whole process group. The parent decides what becomes of
+    # this one, and tells by closing the pipe: it still needs the mail while its own sessions end.
+    for stop in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(stop, signal.SIG_IGN)
     log.startLoggingWithObserver(_log_errors, setStdout=False)
     try:
         with lock(root):

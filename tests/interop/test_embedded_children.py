@@ -220,15 +220,20 @@ async def test_a_killed_parent_takes_its_child_along(tmp_path, how):
         parent.stdout.close()
 
 
-async def test_ctrl_c_is_the_parents_to_decide(tmp_path):
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+async def test_a_signal_to_the_whole_group_is_the_parents_to_decide(tmp_path, caplog, how):
     mail = EmbeddedMail(tmp_path)
     await mail.start()
     try:
-        os.kill(mail.pid, signal.SIGINT)
+        pid = mail.pid
+        os.kill(pid, how)
         with raw(mail) as client:
             assert client.run(b"a", b"NOOP") == b"a OK done\r\n"
+        assert mail.pid == pid
     finally:
         await mail.stop()
+    assert not alive(pid)
+    assert "started again" not in caplog.text
 
 
 async def test_mail_in_use_is_an_error_that_says_so(tmp_path, monkeypatch):
