@@ -110,6 +110,10 @@ EMBEDDED_LINE_OCTETS: Final = 65_536
 """Sets of UIDs get long; RFC 7162 §4 asks for at least 8,192."""
 EMBEDDED_LITERAL_OCTETS: Final = 65_536
 """A literal that is no message: names, search texts."""
+EMBEDDED_FETCH_ITEMS: Final = 50
+"""What one FETCH may ask of a message; clients ask for five to ten things."""
+EMBEDDED_FETCH_OCTETS: Final = 4 * EMBEDDED_MESSAGE_OCTETS
+"""One answer about one message: the whole of the largest, its text, its header and its parts besides."""
 EMBEDDED_TIMEOUT_S: Final = 40 * 60
 """Silence of a signed-in client; behind the gate's own limit, so that the gate decides."""
 EMBEDDED_POLL_S: Final = 0.25

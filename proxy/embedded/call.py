@@ -98,7 +98,7 @@ class Session(Protocol):
 
 
 if TYPE_CHECKING:
-    Outcome = bytes | Generator[bytes, None, bytes] | None
+    Outcome = bytes | Generator[bytes | memoryview, None, bytes] | None
     """A text for the tagged OK; pieces to send before it; or nothing: the handler has answered itself."""
     Handler = Callable[[Session, Call], Outcome]
 

@@ -1,7 +1,8 @@
 """FETCH: what a client may ask of a message, and the answer in octets (RFC 3501 §6.4.5 and §7.4.2).
 
 Sections are cut out of the message as it stands, so `BODY[]`, `BODY[HEADER]` and a partial fetch agree to the
-octet. Pure but for the `Source` it reads from.
+octet. They are views of it, not copies, and one answer has an end: what a message of some megabytes costs is
+its own octets, however often a command asks for them. Pure but for the `Source` it reads from.
 """
 
 from __future__ import annotations
@@ -11,11 +12,15 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final, Protocol
 
+from proxy import limits
 from proxy.embedded.arguments import Arguments, BadArgumentsError
+from proxy.embedded.call import RefusedError
 from proxy.embedded.wirevalues import body_structure, date_time, envelope, parenthesised, string
 
 if TYPE_CHECKING:
     from proxy.embedded.mime import Part
+
+Octets = bytes | memoryview
 
 
 class Source(Protocol):
@@ -94,7 +99,10 @@ _PARTIAL: Final = re.compile(rb"<([0-9]{1,10})\.([1-9][0-9]{0,9})>")
 
 
 def read_items(arguments: Arguments) -> tuple[Item, ...]:
-    """Read what FETCH is to give, up to the end of the command. Raises `BadArgumentsError`."""
+    """Read what FETCH is to give, up to the end of the command.
+
+    Raises `BadArgumentsError`, and `RefusedError` when it is too much (RFC 5530 §3, LIMIT).
+    """
     if not arguments.take(b"("):
         items = _one(arguments, macros=True)
     else:
@@ -102,6 +110,8 @@ def read_items(arguments: Arguments) -> tuple[Item, ...]:
         while not arguments.take(b")"):
             arguments.space()
             items += _one(arguments, macros=False)
+            if len(items) > limits.EMBEDDED_FETCH_ITEMS:
+                raise RefusedError(f"[LIMIT] no more than {limits.EMBEDDED_FETCH_ITEMS} items in one FETCH")
     arguments.finish()
     return tuple(dict.fromkeys(items))
 
@@ -158,8 +168,23 @@ def _field_name(name: bytes) -> bytes:
     return upper if _PLAIN_FIELD.fullmatch(upper) else string(upper)
 
 
-def answer(item: Item, source: Source) -> tuple[bytes, ...]:
-    """Name and value of one item in pieces, a message not copied. What it does not have is NIL."""
+def answers(
+    items: tuple[Item, ...], source: Source, *, most: int = limits.EMBEDDED_FETCH_OCTETS
+) -> list[Octets]:
+    """All that is asked of one message, in parentheses and in pieces. Raises `RefusedError` above `most`."""
+    pieces: list[Octets] = []
+    left = most
+    for item in items:
+        fresh = (b" " if pieces else b"(", *_answer(item, source))
+        left -= sum(map(len, fresh))
+        if left < 0:
+            raise RefusedError("[LIMIT] that is too much of one message: ask for less at a time")
+        pieces += fresh
+    return [*pieces, b")"]
+
+
+def _answer(item: Item, source: Source) -> tuple[Octets, ...]:
+    """Name and value of one item. What a message does not have is NIL."""
     if not isinstance(item, Section):
         return (item.value.encode("ascii") + b" " + _datum(item, source),)
     octets = octets_of(item, source.part())
@@ -189,8 +214,8 @@ def flag_list(flags: tuple[str, ...]) -> bytes:
     return parenthesised(flag.encode("ascii") for flag in flags)
 
 
-def octets_of(section: Section, message: Part) -> bytes | None:
-    """Cut a section out of a message; None when there is no such part."""
+def octets_of(section: Section, message: Part) -> Octets | None:
+    """Cut a section out of a message, without a copy; None when there is no such part."""
     found = _walk(message, section.path)
     whole = _cut(section, found, top=not section.path) if found is not None else None
     if whole is None or section.partial is None:
@@ -215,18 +240,19 @@ def _walk(message: Part, path: tuple[int, ...]) -> Part | None:
     return at
 
 
-def _cut(section: Section, part: Part, *, top: bool) -> bytes | None:
+def _cut(section: Section, part: Part, *, top: bool) -> Octets | None:
+    whole = memoryview(part.text)
     if section.cut is Cut.MIME:
-        return part.header_octets()
+        return whole[part.start : part.body]
     if section.cut is Cut.ALL:
-        return part.text[part.start : part.end] if top else part.body_octets()
+        return whole[part.start if top else part.body : part.end]
     message = part if top else part.message
     if message is None:
         return None
     match section.cut:
         case Cut.HEADER:
-            return message.header_octets()
+            return whole[message.start : message.body]
         case Cut.TEXT:
-            return message.body_octets()
+            return whole[message.body : message.end]
         case _:
             return message.chosen_fields(section.names, wanted=section.cut is Cut.FIELDS)

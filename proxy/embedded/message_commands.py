@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from proxy.embedded import foldernames
 from proxy.embedded.arguments import BadArgumentsError
 from proxy.embedded.call import RefusedError, mailbox_of
-from proxy.embedded.fetch import Datum, Section, answer, flag_list, read_items
+from proxy.embedded.fetch import Datum, Section, answers, flag_list, read_items
 from proxy.embedded.folder import MessageGoneError
 from proxy.embedded.folder_commands import target
 from proxy.embedded.mailbox import Mailbox, StoreMode
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Generator
 
     from proxy.embedded.call import Call, Session
-    from proxy.embedded.fetch import Item
+    from proxy.embedded.fetch import Item, Octets
 
 _GONE = "[EXPUNGEISSUED] some messages are not there any more"
 
@@ -78,7 +78,7 @@ def search(session: Session, call: Call) -> Generator[bytes, None, bytes]:
     return b"searched"
 
 
-def fetch(session: Session, call: Call) -> Generator[bytes, None, bytes]:
+def fetch(session: Session, call: Call) -> Generator[Octets, None, bytes]:
     r"""FETCH (RFC 3501 §6.4.5); looking at a body makes it \Seen."""
     mailbox = mailbox_of(session)
     numbers = _numbers(call, mailbox)
@@ -99,19 +99,17 @@ def fetch(session: Session, call: Call) -> Generator[bytes, None, bytes]:
     return b"fetched"
 
 
-def _fetched(mailbox: Mailbox, number: int, items: tuple[Item, ...]) -> list[bytes]:
+def _fetched(mailbox: Mailbox, number: int, items: tuple[Item, ...]) -> list[Octets]:
     """The whole answer about one message, so that nothing is sent of one that cannot be read."""
     message = mailbox.look_at(number)
     marks = mailbox.writable and any(isinstance(item, Section) and not item.peek for item in items)
     if marks and "\\Seen" not in message.flags():
         mailbox.store(message.uid, ("\\Seen",), StoreMode.ADD)
         items = items if Datum.FLAGS in items else (*items, Datum.FLAGS)
-    pieces = [b"* %d FETCH " % number]
-    for item in items:
-        pieces += [b"(" if len(pieces) == 1 else b" ", *answer(item, message)]
+    told = answers(items, message)
     if Datum.FLAGS in items:
         mailbox.know(message.uid)
-    return [*pieces, b")\r\n"]
+    return [b"* %d FETCH " % number, *told, b"\r\n"]
 
 
 def store(session: Session, call: Call) -> Generator[bytes, None, bytes]:

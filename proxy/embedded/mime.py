@@ -76,8 +76,11 @@ class Part:
         return next((value for known, value in self.fields if known == name), None)
 
     def chosen_fields(self, names: frozenset[bytes], *, wanted: bool) -> bytes:
-        """The header fields with those lower-case names, or all the others, as they stand; then CRLF."""
-        header = self.header_octets()
+        """The header fields with those lower-case names, or all the others, as they stand; then CRLF.
+
+        These are copied, so a header is looked at as far as for `fields`.
+        """
+        header = self.text[self.start : min(self.body, self.start + _HEADER_OCTETS)]
         kept = [f[0] for f in _FIELD.finditer(header) if (f[1].lower() in names) is wanted]
         return b"".join(raw if raw.endswith(b"\n") else raw + b"\r\n" for raw in kept) + b"\r\n"
 

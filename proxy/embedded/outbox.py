@@ -15,6 +15,8 @@ from zope.interface import implementer
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    Octets = bytes | memoryview
+
 _CHUNK_OCTETS: Final = 65_536
 
 
@@ -38,7 +40,7 @@ class Outbox:
     def __init__(self, sink: Sink, drained: Callable[[], None]) -> None:
         self._sink = sink
         self._drained = drained
-        self._waiting: deque[Iterator[bytes]] = deque()
+        self._waiting: deque[Iterator[Octets]] = deque()
         self._registered = False
 
     @property
@@ -46,7 +48,7 @@ class Outbox:
         """Whether everything has gone to the kernel."""
         return not self._registered
 
-    def put(self, pieces: Iterator[bytes]) -> None:
+    def put(self, pieces: Iterator[Octets]) -> None:
         """Send these after all that waits already."""
         self._waiting.append(pieces)
         if not self._registered:
@@ -55,7 +57,7 @@ class Outbox:
 
     def resumeProducing(self) -> None:  # noqa: N802 - Twisted's interface
         """Send the next pieces, about a chunk of them; a long piece goes out in slices."""
-        batch: list[bytes] = []
+        batch: list[Octets] = []
         size = 0
         while self._waiting and size < _CHUNK_OCTETS:
             piece = next(self._waiting[0], None)
@@ -78,6 +80,6 @@ class Outbox:
         self._waiting.clear()
 
 
-def _slices(octets: bytes) -> Iterator[bytes]:
+def _slices(octets: Octets) -> Iterator[Octets]:
     for start in range(0, len(octets), _CHUNK_OCTETS):
         yield octets[start : start + _CHUNK_OCTETS]

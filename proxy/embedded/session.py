@@ -173,7 +173,7 @@ class MailSession(IMAP4Server):
 
     # --- what handlers use ----------------------------------------------------------------------------------
 
-    def send(self, pieces: Iterator[bytes]) -> None:
+    def send(self, pieces: Iterator[bytes | memoryview]) -> None:
         """Send pieces, in turn."""
         self._outbox.put(pieces)
 
@@ -265,7 +265,7 @@ class MailSession(IMAP4Server):
             return
         self.send(self._answer(head))
 
-    def _answer(self, head: Head) -> Iterator[bytes]:
+    def _answer(self, head: Head) -> Iterator[bytes | memoryview]:
         """Run one command: what it says, then what is new, then the tagged reply."""
         news: list[bytes] = []
         try:

@@ -6,7 +6,8 @@ from hypothesis import strategies as st
 
 from proxy.embedded import mime
 from proxy.embedded.arguments import Arguments, BadArgumentsError
-from proxy.embedded.fetch import Datum, Section, octets_of, read_items
+from proxy.embedded.call import RefusedError
+from proxy.embedded.fetch import Datum, Section, answers, octets_of, read_items
 from proxy.embedded.messagefile import with_crlf
 from proxy.embedded.wirevalues import body_structure, date_time, envelope, string
 
@@ -103,6 +104,38 @@ def test_a_message_that_is_no_multipart_has_one_part(text, octets):
 def test_what_cannot_be_fetched(text):
     with pytest.raises(BadArgumentsError):
         read_items(Arguments((text,)))
+
+
+@pytest.mark.parametrize("text", [b"BODY[]", b"BODY[HEADER]", b"BODY[TEXT]<3.9>", b"BODY[2.TEXT]", b"RFC822"])
+def test_sections_are_no_copies(text):
+    found = section(text)
+    assert isinstance(found, memoryview)
+    assert found.obj is NESTED
+
+
+class Whole:
+    """A message for FETCH, of which only the octets matter."""
+
+    def __init__(self, octets):
+        self.octets = octets
+
+    def part(self):
+        return mime.parse(self.octets)
+
+
+def test_an_answer_has_an_end():
+    items = read_items(Arguments((b"(BODY[] BODY[TEXT])",)))
+    told = b"(BODY[] {7}\r\n\r\nhello BODY[TEXT] {5}\r\nhello)"
+    assert b"".join(answers(items, Whole(b"\r\nhello"), most=len(told))) == told
+    with pytest.raises(RefusedError, match=r"^\[LIMIT\] "):
+        answers(items, Whole(b"\r\nhello"), most=len(told) - 10)
+
+
+def test_fields_are_looked_for_in_a_header_of_sound_size():
+    header = b"X-First: 1\r\n" + b"X: y\r\n" * 100_000
+    kept = section(b"BODY[HEADER.FIELDS.NOT (X-First)]", header + b"\r\nbody")
+    assert kept.startswith(b"X: y\r\n")
+    assert len(kept) < 300_000
 
 
 def test_macros_and_labels():

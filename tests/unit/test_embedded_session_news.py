@@ -1,5 +1,7 @@
 """What a session is told unasked, and how much a client may ask for."""
 
+import tracemalloc
+
 import pytest
 
 from proxy.embedded.maildir import deliver
@@ -29,6 +31,27 @@ def test_only_append_has_large_literals_and_they_have_an_end(inbox):
     assert inbox.say(b"c NOOP\r\n") == b"c OK done\r\n"
     assert b"c BAD" in inbox.say(b"c NOOP {5000+}\r\n")
     assert inbox.closed
+
+
+def test_a_small_fetch_of_a_large_message_costs_one_message(inbox):
+    """Each item was a copy: 300 of one megabyte took 300 megabytes, all before the first octet was sent."""
+    big = b"Subject: big\r\n\r\n" + b"x" * 5_000_000
+    inbox.mail.folder("INBOX").add(big, letters="S", received=None)
+    inbox.say(b"a NOOP\r\n")
+
+    def asked(count):
+        return b"a FETCH 3 (%b)\r\n" % b" ".join(b"BODY.PEEK[]<%d.5000000>" % at for at in range(count))
+
+    assert inbox.say(asked(51)) == b"a NO [LIMIT] no more than 50 items in one FETCH\r\n"
+    assert inbox.say(asked(50)) == b"a NO [LIMIT] that is too much of one message: ask for less at a time\r\n"
+    tracemalloc.start()
+    try:
+        inbox.session.dataReceived(asked(30))
+        inbox.wire.producer.resumeProducing()
+        assert tracemalloc.get_traced_memory()[1] < 3 * len(big)
+    finally:
+        tracemalloc.stop()
+    assert len(inbox._said()) > 29 * 5_000_000
 
 
 def test_a_line_without_end_closes(inbox):
