@@ -114,6 +114,10 @@ EMBEDDED_FETCH_ITEMS: Final = 50
 """What one FETCH may ask of a message; clients ask for five to ten things."""
 EMBEDDED_FETCH_OCTETS: Final = 4 * EMBEDDED_MESSAGE_OCTETS
 """One answer about one message: the whole of the largest, its text, its header and its parts besides."""
+EMBEDDED_SEARCH_OCTETS: Final = 2 * 1_048_576
+"""As much of one message's text is searched, in its transfer encoding; attachments are not text."""
+EMBEDDED_TURN_OCTETS: Final = 262_144
+"""Octets of messages read by a FETCH or SEARCH before other sessions get their turn."""
 EMBEDDED_TIMEOUT_S: Final = 40 * 60
 """Silence of a signed-in client; behind the gate's own limit, so that the gate decides."""
 EMBEDDED_POLL_S: Final = 0.25

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from proxy.embedded import mime
 from proxy.embedded.fetch import flag_list
 from proxy.embedded.folder import Folder, MessageGoneError
+from proxy.embedded.mailtext import MailText
 from proxy.embedded.messagefile import FLAG_LETTERS, flags_of, letters_for
 
 if TYPE_CHECKING:
@@ -132,6 +133,7 @@ class Look:
     uid: int
     mailbox: Mailbox
     _part: Part | None = field(default=None, init=False, repr=False)
+    _text: MailText | None = field(default=None, init=False, repr=False)
 
     @property
     def largest(self) -> tuple[int, int]:
@@ -156,3 +158,9 @@ class Look:
         if self._part is None:
             self._part = mime.parse(self.mailbox.folder.read(self.uid))
         return self._part
+
+    def text(self) -> MailText:
+        """What can be read in the message, the same object each time."""
+        if self._text is None:
+            self._text = MailText(self.part())
+        return self._text

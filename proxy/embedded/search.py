@@ -7,12 +7,8 @@ Keywords other than `$Forwarded` are never kept, so no message has them.
 
 from __future__ import annotations
 
-import binascii
-import quopri
 import re
 from datetime import UTC, date, datetime
-from email.errors import HeaderParseError
-from email.header import decode_header, make_header
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Final, Protocol
 
@@ -21,8 +17,9 @@ from proxy.embedded.messagefile import FLAG_LETTERS
 from proxy.embedded.wirevalues import MONTHS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
+    from proxy.embedded.mailtext import MailText
     from proxy.embedded.mime import Part
     from proxy.embedded.sequence import SequenceSet
 
@@ -48,6 +45,9 @@ class Candidate(Protocol):
 
     def part(self) -> Part:
         """The message taken apart."""
+
+    def text(self) -> MailText:
+        """What can be read in the message, the same object each time."""
 
 
 if TYPE_CHECKING:
@@ -232,47 +232,8 @@ def _sent_day(m: Candidate) -> date | None:
 
 def _in_field(name: bytes, wanted: str) -> Test:
     """An empty string asks only whether there is such a field."""
-    return lambda m: any(wanted in _shown(value) for known, value in m.part().fields if known == name)
+    return lambda m: any(wanted in value for value in m.text().fields(name))
 
 
 def _in_text(wanted: str, *, headers: bool) -> Test:
-    return lambda m: any(wanted in text for text in _texts(m.part(), headers=headers))
-
-
-def _texts(part: Part, *, headers: bool) -> Iterator[str]:
-    """Every readable text of a message: its fields, if wanted, and its text parts."""
-    if headers:
-        yield from (f"{name.decode('ascii')}: {_shown(value)}" for name, value in part.fields)
-    for inner in part.parts:
-        # The header of an enclosed message is text of the body (RFC 3501 §6.4.4).
-        yield from _texts(inner, headers=headers or part.message is inner)
-    if part.kind[0] == b"text":
-        yield _decoded_body(part).casefold()
-
-
-def _shown(value: bytes) -> str:
-    text = _decoded(value, b"utf-8")
-    try:
-        return str(make_header(decode_header(text))).casefold()
-    except (HeaderParseError, LookupError, ValueError):
-        return text.casefold()
-
-
-def _decoded_body(part: Part) -> str:
-    octets = part.body_octets()
-    match (part.first(b"content-transfer-encoding") or b"").strip().lower():
-        case b"quoted-printable":
-            octets = quopri.decodestring(octets)
-        case b"base64":
-            try:
-                octets = binascii.a2b_base64(octets)
-            except binascii.Error:
-                octets = b""
-    return _decoded(octets, dict(part.parameters).get(b"charset", b"utf-8"))
-
-
-def _decoded(octets: bytes, charset: bytes) -> str:
-    try:
-        return octets.decode(charset.decode("ascii"))
-    except (LookupError, ValueError):
-        return octets.decode("latin-1")
+    return lambda m: m.text().holds(wanted, headers=headers)

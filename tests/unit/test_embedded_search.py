@@ -1,11 +1,13 @@
 """SEARCH keys against messages that are made up."""
 
+from base64 import b64encode
 from dataclasses import dataclass, field
 
 import pytest
 
 from proxy.embedded import mime
 from proxy.embedded.arguments import Arguments, BadArgumentsError
+from proxy.embedded.mailtext import MailText
 from proxy.embedded.search import UnknownCharsetError, read_search
 from proxy.embedded.sequence import SequenceSet, compact
 from proxy.imap.grammar import Literal
@@ -31,6 +33,7 @@ class Made:
     marks: tuple[str, ...] = ("\\Seen", "\\Recent", "$Forwarded")
     at: float = 1_794_700_800.0  # 15 November 2026, 00:00 UTC
     octets: bytes = field(default=MESSAGE, repr=False)
+    texts: list[MailText] = field(default_factory=list)
 
     def flags(self):
         return self.marks
@@ -43,6 +46,11 @@ class Made:
 
     def part(self):
         return mime.parse(self.octets)
+
+    def text(self):
+        if not self.texts:
+            self.texts.append(MailText(self.part()))
+        return self.texts[0]
 
 
 def found(*pieces, message=None) -> bool:
@@ -121,6 +129,43 @@ def test_letters_of_every_kind_by_literal(text):
     assert not found(b"CHARSET UTF-8 " + key, Literal(text.encode()), b" FLAGGED")
 
 
+@pytest.mark.parametrize("charset", [b"punycode", b"idna", b"unicode_escape", b"rot13", b"utf-7", b"none"])
+def test_only_decoders_that_take_time_by_size_are_used(charset):
+    """punycode and idna are quadratic: one message of some megabytes would stop every session."""
+    body = b"Content-Type: text/plain; charset=" + charset + b"\r\n\r\nKche-zra"
+    subject = b"Subject: =?" + charset + b"?q?Kche-zra?=\r\n\r\n"
+    for key, octets in ((b"BODY", body), (b"SUBJECT", subject)):
+        assert found(key + b" kche-zra", message=Made(octets=octets))
+
+
+@pytest.mark.parametrize(
+    ("charset", "codec", "text"),
+    [
+        ("ISO-2022-JP", "iso-2022-jp", "日本語"),
+        ("Shift_JIS", "shift-jis", "日本語"),
+        ("ks_c_5601-1987", "euc-kr", "한국어"),
+        ("gb2312", "gb2312", "中文"),
+        ("Big5", "big5", "中文"),
+        ("koi8-r", "koi8-r", "русский"),
+        ("windows-1251", "windows-1251", "русский"),
+        ("utf8", "utf-8", "grüße"),
+        ("iso-8859-15", "iso-8859-15", "€"),
+    ],
+)
+def test_character_sets_that_mail_is_written_in(charset, codec, text):
+    encoded = text.encode(codec)
+    word = b"=?%b*en?B?%b?=" % (charset.encode(), b64encode(encoded).rstrip(b"="))
+    body = b"Content-Type: text/plain; charset=%b\r\n\r\n" % charset.encode() + encoded
+    for key, octets in ((b"BODY ", body), (b"SUBJECT ", b"Subject: " + word + b"\r\n\r\n")):
+        assert found(key, Literal(text.encode()), b"", message=Made(octets=octets))
+
+
+def test_encoded_words_one_after_another():
+    split = b"Subject: =?utf-8?q?Gr=C3?=\r\n =?UTF-8?B?vMOfZQ==?= =?iso-8859-1?q?_K=FC?= x\r\n\r\n"
+    assert found(b"SUBJECT ", Literal("grüße kü x".encode()), b"", message=Made(octets=split))
+    assert found(b"SUBJECT ", Literal("café".encode()), b"", message=Made(octets=b"Subject: caf\xe9\r\n\r\n"))
+
+
 def test_text_in_its_own_character_set():
     assert found(b"BODY ", Literal("küche".encode()), b"")
 
@@ -173,6 +218,24 @@ def test_an_unknown_charset_is_told_apart():
 )
 def test_messages_that_cannot_be_read_do_not_match_and_do_no_harm(octets):
     assert not found(b"OR SENTON 1-Jan-2026 OR SUBJECT zzz TEXT zzz", message=Made(octets=octets))
+
+
+def test_as_much_of_a_text_is_decoded_as_is_allowed_and_only_once():
+    octets = b"Content-Type: text/plain; charset=utf-8\r\n\r\n" + "grün\r\n".encode() * 100 + b"late"
+    text = MailText(mime.parse(octets), most=200)
+    assert text.holds("grün\r\ngrün", headers=False)
+    assert text.holds("content-type: text/plain", headers=True)
+    assert not text.holds("content-type: text/plain", headers=False)
+    assert not text.holds("late", headers=True)
+    assert MailText(mime.parse(octets)).holds("late", headers=False)
+    text._message = None  # everything has been read
+    assert text.holds("grün", headers=False)
+
+
+def test_one_search_decodes_a_message_once():
+    looks = Made()
+    assert found(b" ".join([b"NOT BODY zzz"] * 90), message=looks)
+    assert len(looks.texts) == 1
 
 
 @pytest.mark.parametrize(
