@@ -3,12 +3,11 @@
 import imaplib
 import itertools
 import zlib
-from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from config.authority import make_authority
-from support.cutting import carry_out, end_of, idle
+from support.cutting import carry_out, idle, wait_for_end
 from support.dovecot import running_dovecot
 from support.imap import refusal, subjects
 from support.mbsync import pull
@@ -104,11 +103,8 @@ def test_a_revocation_cuts_its_idle_session_and_no_other(gate, dial, email):
     phone, tablet = gate.mint(email), gate.mint(email, "tablet")
     session, other = idle(dial(gate.facts), email, phone), dial(gate.facts)
     other.login(email, tablet)
-    with ThreadPoolExecutor() as threads:
-        end = threads.submit(end_of, session)
-        done = carry_out(gate, "password", "revoke", email, "phone")
-    assert end.result() - done.at < 1.0
-    assert done.cut == (1, 0)
+    assert carry_out(gate, "password", "revoke", email, "phone").cut == (1, 0)
+    wait_for_end(session)
     put(other, "still here")
     assert subjects(other) == ["still here"]
     other.logout()

@@ -1,24 +1,27 @@
 """Revoked on the command line, ended in the serving process: sessions and sign-ins, within a second.
 
-Every test has an account of its own. The moment of a deed is when its commit can be seen in the store.
+Every test has an account of its own. That they end is shown by order: nothing else would end an IDLE session
+or a sign-in whose upstream is silent. How soon is measured once, with `WICKETGATE_TESTS_LONG=1`, because on a
+busy machine any process may stand still for a second.
 """
 
 import imaplib
 import itertools
+import os
 import signal
+import subprocess
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 
 import pytest
 
-from proxy.limits import REPORT_WAIT_S
-from support.cutting import carry_out, end_of, idle
+from support.cutting import carry_out, idle, wait_for_end
 from support.imap import refusal
-from support.serving import Serving, make_gate, running_gate
+from support.office import raw
+from support.serving import Serving, answer, make_gate, running_gate
 from support.slow_upstream import slow_upstream
 
-START_AND_END_S = 4.0
-"""A command takes one second beside its work; a busy machine more."""
 ENDED = "[AUTHENTICATIONFAILED]"
 NAMED = f'{ENDED} the app-specific password "phone" was revoked'
 UNNAMED = f"{ENDED} wrong name or app-specific password"
@@ -82,11 +85,13 @@ def newcomer(gate: Serving) -> str:
     return email
 
 
-def reply_to(client: imaplib.IMAP4, command: bytes) -> tuple[float, str]:
-    """Send a command and wait for the line that answers it; when that was, and the line without its tag."""
-    client.send(b"a1 " + command + b"\r\n")
-    line = client.readline()
-    return time.monotonic(), line.decode().strip().removeprefix("a1 NO ")
+def ask_to_sign_in(client: imaplib.IMAP4, email: str, password: str) -> None:
+    client.send(b"a1 LOGIN %b %b\r\n" % (email.encode(), password.encode()))
+
+
+def refused_with(client: imaplib.IMAP4) -> str:
+    """Wait for the line that answers the sign-in and give it without its tag."""
+    return client.readline().decode().strip().removeprefix("a1 NO ")
 
 
 @pytest.fixture(params=["scripted", "embedded"])
@@ -94,15 +99,14 @@ def gate(request) -> Serving:
     return request.getfixturevalue(request.param)
 
 
-def test_idle_sessions_of_a_revoked_one_end_within_a_second_and_others_go_on(gate, dial, threads):
+def test_idle_sessions_of_a_revoked_one_end_and_others_go_on(gate, dial):
     email = newcomer(gate)
     phone, tablet = gate.mint(email), gate.mint(email, "tablet")
     lost = [idle(dial(gate.facts, starttls=way), email, phone) for way in (False, True)]
     kept = idle(dial(gate.facts), email, tablet)
-    ends = [threads.submit(end_of, client) for client in lost]
-    done = carry_out(gate, "password", "revoke", email, "phone")
-    assert [end.result() - done.at < 1.0 for end in ends] == [True, True]
-    assert done.cut == (2, 0)
+    assert carry_out(gate, "password", "revoke", email, "phone").cut == (2, 0)
+    for client in lost:
+        wait_for_end(client)
     kept.send(b"DONE\r\n")
     assert b" OK" in kept.readline()
     assert kept.noop()[0] == "OK"
@@ -110,19 +114,15 @@ def test_idle_sessions_of_a_revoked_one_end_within_a_second_and_others_go_on(gat
     assert refusal(dial(gate.facts), email, phone) == NAMED
 
 
-def test_a_sign_in_that_waits_for_the_banner_is_refused_within_a_second(
-    scripted, upstream, dial, threads, held, clear
-):
+def test_a_sign_in_that_waits_for_the_banner_is_refused(scripted, upstream, dial, held, clear):
     email = newcomer(scripted)
     phone, tablet = scripted.mint(email), scripted.mint(email, "tablet")
     held()
     waiting = dial(scripted.facts)
-    reply = threads.submit(reply_to, waiting, b"LOGIN %b %b" % (email.encode(), phone.encode()))
+    ask_to_sign_in(waiting, email, phone)
     arrival = upstream.next_arrival()
-    done = carry_out(scripted, "password", "revoke", email, "phone")
-    at, words = reply.result()
-    assert (words, done.cut) == (NAMED, (1, 0))
-    assert at - done.at < 1.0
+    assert carry_out(scripted, "password", "revoke", email, "phone").cut == (1, 0)
+    assert refused_with(waiting) == NAMED
     arrival.wait_for_end()
     upstream.holds = False
     waiting.login(email, tablet)  # the connection is still good for a password that stands
@@ -131,9 +131,7 @@ def test_a_sign_in_that_waits_for_the_banner_is_refused_within_a_second(
 
 
 @pytest.mark.parametrize("deed", DEEDS)
-def test_whatever_ends_app_passwords_cuts_sessions_and_sign_ins(
-    scripted, upstream, dial, threads, held, clear, deed
-):
+def test_whatever_ends_app_passwords_cuts_sessions_and_sign_ins(scripted, upstream, dial, held, clear, deed):
     email, neighbour = newcomer(scripted), newcomer(scripted)
     password = scripted.mint(email)
     session = idle(dial(scripted.facts), email, password)
@@ -142,21 +140,19 @@ def test_whatever_ends_app_passwords_cuts_sessions_and_sign_ins(
     arrivals = [upstream.next_arrival() for _ in range(2)]
     held()
     waiting = dial(scripted.facts)
-    reply = threads.submit(reply_to, waiting, b"LOGIN %b %b" % (email.encode(), password.encode()))
+    ask_to_sign_in(waiting, email, password)
     arrivals.append(upstream.next_arrival())
-    end = threads.submit(end_of, session)
-    words, refused_with = DEEDS[deed]
+    words, said = DEEDS[deed]
     done = carry_out(scripted, *(word.format(email) for word in words), stdin="a new primary password\n")
     assert done.cut == (2, 0)
     assert len(done.facts["revoked"]) == 1
-    assert end.result() - done.at < 1.0
-    assert reply.result()[0] - done.at < 1.0
-    assert reply.result()[1] == refused_with
+    wait_for_end(session)
+    assert refused_with(waiting) == said
     arrivals[0].wait_for_end()
     arrivals[2].wait_for_end()
     assert other.noop()[0] == "OK"
     other.logout()
-    assert refusal(waiting, email, password) == refused_with
+    assert refusal(waiting, email, password) == said
 
 
 def test_a_deed_with_nothing_to_end_says_none(scripted, dial):
@@ -173,13 +169,50 @@ def test_a_deed_with_nothing_to_end_says_none(scripted, dial):
 def test_a_stopped_worker_is_counted_as_silent_and_cuts_as_soon_as_it_goes_on(scripted, dial):
     email = newcomer(scripted)
     session = idle(dial(scripted.facts), email, scripted.mint(email))
-    began = time.monotonic()
     scripted.process.send_signal(signal.SIGSTOP)
     try:
         done = scripted.ask("password", "revoke", email, "phone")
-        took = time.monotonic() - began
     finally:
         scripted.process.send_signal(signal.SIGCONT)
-    assert end_of(session) - began - took < 1.0
     assert (done["sessions_cut"], done["silent_workers"]) == (0, 1)
-    assert REPORT_WAIT_S <= took < REPORT_WAIT_S + START_AND_END_S
+    wait_for_end(session)
+
+
+@pytest.mark.skipif(
+    os.environ.get("WICKETGATE_TESTS_LONG") != "1", reason="measures time: WICKETGATE_TESTS_LONG=1"
+)
+def test_from_the_commit_to_the_last_word_less_than_a_second_passes(
+    scripted, upstream, dial, threads, held, clear
+):
+    email = newcomer(scripted)
+    password = scripted.mint(email)
+    session, waiting = idle(dial(scripted.facts), email, password), dial(scripted.facts)
+    upstream.next_arrival()
+    held()
+    ask_to_sign_in(waiting, email, password)
+    upstream.next_arrival()
+    ends = [
+        threads.submit(at_the_end_of, work, client)
+        for work, client in ((wait_for_end, session), (refused_with, waiting))
+    ]
+    committed = revoke_and_watch(scripted, email)
+    assert [end.result() - committed < 1.0 for end in ends] == [True, True]
+
+
+def at_the_end_of(work, *arguments) -> float:
+    work(*arguments)
+    return time.monotonic()
+
+
+def revoke_and_watch(gate: Serving, email: str) -> float:
+    """Revoke, and give when the commit could be seen in the store; the process is the clock between looks."""
+    with raw(gate.data) as store:
+        look = "SELECT seq FROM feed"
+        before = store.execute(look).fetchone()
+        process = gate.command("password", "revoke", email, "phone")
+        while store.execute(look).fetchone() == before and process.poll() is None:
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(timeout=0.01)
+        seen = time.monotonic()
+        assert answer(process)["sessions_cut"] == 2
+    return seen

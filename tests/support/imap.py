@@ -6,6 +6,8 @@ import ssl
 import time
 from typing import Any
 
+PATIENCE_S = 30.0
+
 
 def trusting(ca_file: str) -> ssl.SSLContext:
     """A client's TLS context that trusts the demo's authority and nobody else."""
@@ -16,8 +18,8 @@ def connect(facts: dict[str, Any], *, starttls: bool = False) -> imaplib.IMAP4:
     """Connect to a running gate by the facts of its ready file."""
     context = trusting(facts["ca_file"])
     if not starttls:
-        return imaplib.IMAP4_SSL(facts["host"], facts["imaps_port"], ssl_context=context, timeout=20)
-    client = imaplib.IMAP4(facts["host"], facts["imap_port"], timeout=20)
+        return imaplib.IMAP4_SSL(facts["host"], facts["imaps_port"], ssl_context=context, timeout=PATIENCE_S)
+    client = imaplib.IMAP4(facts["host"], facts["imap_port"], timeout=PATIENCE_S)
     client.starttls(context)
     return client
 

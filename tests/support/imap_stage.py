@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from ipaddress import ip_address
+from typing import Any
 
 from auth.gate import SignIn
 from auth.refusal import Refusal
@@ -19,7 +20,7 @@ from proxy.imap.upstream import SignedIn
 from proxy.net.connection import Connection, ConnectionLost
 from proxy.sessions import Registry
 from scopes.model import Grant, Scope
-from support.sockets import Tls, connections, tcp_pair, turns
+from support.sockets import GIVE_UP_S, Tls, connections, tcp_pair, turns
 
 GRANT = Grant(
     account_id="ac_1",
@@ -107,8 +108,8 @@ class Stage:
     """One front-end; `client` gives a connected client."""
 
     tls: Tls
-    sign_in_s: float = 10.0
-    handshake_s: float = 10.0
+    sign_in_s: float = 2 * GIVE_UP_S
+    handshake_s: float = 2 * GIVE_UP_S
     gate: PlayedGate = field(default_factory=PlayedGate)
     upstream: PlayedUpstream = field(default_factory=PlayedUpstream)
     registry: Registry = field(default_factory=Registry)
@@ -146,7 +147,7 @@ class Stage:
             now=lambda: 1_800_000_000.9,
             handshake_s=self.handshake_s,
             sign_in_s=self.sign_in_s,
-            idle_s=60.0,
+            idle_s=2 * GIVE_UP_S,
         )
 
     def serve(self, near: Connection, *, implicit_tls: bool = True) -> asyncio.Task[None]:
@@ -167,8 +168,8 @@ class Stage:
         finally:
             client.connection.abort()
             if self.far is not None:
-                await asyncio.wait_for(closed(self.far), 10)
-            await asyncio.wait({task}, timeout=10)
+                await asyncio.wait_for(closed(self.far), GIVE_UP_S)
+            await asyncio.wait({task}, timeout=GIVE_UP_S)
             assert task.done()
             if self.far is not None:  # the sign-in may have been done just now
                 self.far.abort()
@@ -183,7 +184,7 @@ class Client:
     task: asyncio.Task[None]
 
     async def secure(self, tls: Tls) -> None:
-        await self.connection.secure_as_client(tls.client, "localhost", timeout_s=10)
+        await self.connection.secure_as_client(tls.client, "localhost", timeout_s=GIVE_UP_S)
 
     async def send(self, octets: bytes) -> None:
         await self.connection.send(octets)
@@ -213,11 +214,11 @@ async def closed(connection: Connection) -> None:
     connection.abort()
 
 
-async def soon(condition: Callable[[], bool] | Awaitable[object]) -> None:
-    """Wait until something is so, a few seconds at most."""
-    async with asyncio.timeout(10):
+async def soon(condition: Callable[[], bool] | Awaitable[Any]) -> Any:
+    """Wait until something is so, and give what is awaited; the limit only keeps a test from hanging."""
+    async with asyncio.timeout(GIVE_UP_S):
         if not callable(condition):
-            await condition
-            return
+            return await condition
         while not condition():
             await turns(1)
+        return None

@@ -1,9 +1,12 @@
-"""Revocation and vanishing at every moment of a sign-in: it ends at once, and nothing is left."""
+"""Revocation and vanishing at every moment of a sign-in: it ends at once, and nothing is left.
+
+"At once" is an order of events, not a time: whatever else could end the sign-in is held for good, and the
+stage's own time-outs come later than the test gives up.
+"""
 
 from __future__ import annotations
 
 import asyncio
-import time
 from dataclasses import replace
 
 import pytest
@@ -30,10 +33,8 @@ async def test_a_cut_ends_a_sign_in_that_waits_for_the_upstream(tls):
         await client.send(LOGIN)
         await soon(stage.upstream.asked.wait())
         stage.gate.confirmation = REVOKED
-        began = time.monotonic()
         assert stage.registry.cut(["ap_1"]) == 1
         assert await client.line() == WORDS
-        assert time.monotonic() - began < 1
         assert stage.upstream.cancelled == 1
         assert await client.ask(b"b NOOP\r\n") == b"b OK done\r\n"
     assert [record.outcome for record in stage.records] == [Reason.REVOKED]
@@ -88,7 +89,7 @@ async def test_a_cut_ends_a_session(tls):
         await client.send(b"b IDLE\r\n")
         await line(stage.upstream.far)
         assert stage.registry.cut(["ap_1"]) == 1
-        await asyncio.wait_for(client.task, 1)
+        await soon(client.task)
 
 
 @on_both_loops
@@ -97,7 +98,7 @@ async def test_a_session_ends_when_its_app_password_expires(tls):
     stage.gate.answer = replace(GRANT, expires_at=1_800_000_001)  # a tenth of a second after the stage's now
     async with stage.client() as client:
         assert await client.ask(LOGIN) == SIGNED_IN
-        await asyncio.wait_for(client.task, 5)
+        await soon(client.task)
 
 
 @pytest.mark.parametrize("end", ["goodbye", "close", "reset"])
@@ -115,7 +116,7 @@ async def test_a_client_that_vanishes_frees_everything(tls, where, end):
         await soon(reached.wait())
         if end == "goodbye":
             closing = asyncio.create_task(client.connection.close())
-            await asyncio.wait_for(client.task, 1)
+            await soon(client.task)
             await closing
         elif end == "reset":
             sock = client.connection.channel.sock.dup()
@@ -123,7 +124,7 @@ async def test_a_client_that_vanishes_frees_everything(tls, where, end):
             reset(sock)
         else:
             client.connection.abort()
-        await asyncio.wait_for(client.task, 1)
+        await soon(client.task)
         assert stage.gate.cancelled + stage.upstream.cancelled == 1
     assert stage.records == []
 
@@ -137,7 +138,7 @@ async def test_a_client_that_vanishes_in_the_last_moment_leaves_no_upstream_behi
         await soon(stage.gate.confirming.wait())
         client.connection.abort()
         stage.gate.confirms.set()
-        await asyncio.wait_for(client.task, 1)
+        await soon(client.task)
         assert await line(stage.upstream.far) == b""
 
 
