@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import shutil
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -16,9 +15,8 @@ from proxy import limits
 from proxy.net.channel import PlainChannel
 from proxy.net.connection import Connection, ConnectionLost, Truncated
 from proxy.net.relay import RelayEnd, relay
+from support.programs import program
 from support.sockets import Tls, connections, on_both_loops, read_exactly
-
-pytestmark = pytest.mark.skipif(shutil.which("openssl") is None, reason="no openssl command here")
 
 
 class FullChannel(PlainChannel):
@@ -29,6 +27,11 @@ class FullChannel(PlainChannel):
 
 
 BIG = os.urandom(400_000).replace(b"\n", b"n").replace(b"Q", b"q")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def openssl() -> str:
+    return program("openssl", "openssl")
 
 
 @pytest.fixture(scope="module")
