@@ -19,6 +19,8 @@ from ipaddress import IPv6Address, ip_address
 from pathlib import Path
 from typing import Final
 
+from config.places import NoHome, located
+
 SOCKET_PATH_OCTETS: Final = 103
 """The longest path that can be bound or connected everywhere (`sun_path`: Linux 107, macOS 103 octets)."""
 _HOST_OCTETS: Final = 253
@@ -145,7 +147,10 @@ def _socket_path(text: str, folder: Path) -> Path:
     """Read the path of a Unix socket."""
     if not text.strip("/") or "\0" in text:
         raise AddressError("the path of the socket is missing", "write unix:/run/dovecot/imap or the like")
-    path = Path("/", text.lstrip("/")) if text.startswith("/") else folder / text
+    try:
+        path = Path("/", text.lstrip("/")) if text.startswith("/") else located(text, folder)
+    except NoHome as error:
+        raise AddressError(str(error), "write the whole path") from None
     if len(str(path).encode("utf-8", "surrogateescape")) > SOCKET_PATH_OCTETS:
         hint = f"the system takes at most {SOCKET_PATH_OCTETS} octets; link the socket at a shorter path"
         raise AddressError(f"the path {path} is too long for a socket", hint)

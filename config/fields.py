@@ -7,12 +7,15 @@ looks at a file, a name server or a socket.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo
 
 from config.address import Address, AddressError, Listen, host_name, parse, parse_listen
+from config.places import NoHome, located
 from config.problems import wrong
+
+_NO_HOME_HINT: Final = "write the whole path"
 
 
 def url_of(path: Path) -> str:
@@ -35,7 +38,7 @@ def sqlite_url(text: str, folder: Path) -> str:
         raise wrong("is not the address of a store", 'write "sqlite:PATH", as in "sqlite:data/gate.db"')
     if rest == ":memory:":
         raise wrong("a store in memory forgets every account", 'write "sqlite:PATH"')
-    return url_of(Path("/", rest.lstrip("/")) if rest.startswith("/") else folder / rest)
+    return url_of(Path("/", rest.lstrip("/")) if rest.startswith("/") else _located(rest, folder))
 
 
 def folder_of(info: ValidationInfo) -> Path:
@@ -50,7 +53,14 @@ def _path(value: object, info: ValidationInfo) -> Path:
         return value
     if not isinstance(value, str) or not value.strip() or "\0" in value:
         raise wrong("is not a path", 'write it as text in quotes, as in "tls/server.pem"')
-    return folder_of(info) / Path(value).expanduser()
+    return _located(value, folder_of(info))
+
+
+def _located(text: str, folder: Path) -> Path:
+    try:
+        return located(text, folder)
+    except NoHome as error:
+        raise wrong(str(error), _NO_HOME_HINT) from None
 
 
 def _host(value: str) -> str:

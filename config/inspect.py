@@ -14,6 +14,7 @@ from datetime import datetime
 from pathlib import Path
 
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 
 from config.models import Certificate, Config
@@ -84,12 +85,12 @@ def _upstream(config: Config, file: Path) -> Iterator[Problem]:
 def _certificate(entry: Certificate, file: Path, key: str, now: datetime) -> Iterator[Problem]:
     """Look at one certificate, its key, and whether they fit each other and the names."""
     chain = _read_certificates(entry.certificate, file, f"{key}.certificate")
-    public = _read_public_half(entry.key, file, f"{key}.key")
+    public, open_to = _read_public_half(entry.key, file, f"{key}.key")
+    if open_to:
+        what = f"{entry.key} can be read or changed by others (mode bits {open_to:04o} too many)"
+        yield Problem(file=file, key=f"{key}.key", what=what, hint=f"run: chmod 0400 {entry.key}")
     if isinstance(public, Problem):
         yield public
-    elif mode := stat.S_IMODE(entry.key.stat().st_mode) & (stat.S_IRWXO | stat.S_IWGRP):
-        what = f"{entry.key} can be read or changed by others (mode bits {mode:04o} too many)"
-        yield Problem(file=file, key=f"{key}.key", what=what, hint=f"run: chmod 0400 {entry.key}")
     if isinstance(chain, Problem):
         yield chain
         return
@@ -97,7 +98,7 @@ def _certificate(entry: Certificate, file: Path, key: str, now: datetime) -> Ite
     yield from _validity(leaf, entry, file, key, now)
     if isinstance(public, Problem):
         return
-    if leaf.public_key().public_bytes(_PEM, _SPKI) != public:
+    if _public_half(leaf) != public:
         what = f"{entry.key} is not the key of {entry.certificate}"
         hint = "name the pair that was made together; the server's certificate comes first in its file"
         yield Problem(file=file, key=f"{key}.key", what=what, hint=hint)
@@ -132,7 +133,7 @@ def _names(leaf: x509.Certificate) -> set[str]:
     """Give the names and addresses a certificate is for; the common name does not count (RFC 9525 §2)."""
     try:
         names = leaf.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-    except (x509.ExtensionNotFound, ValueError):
+    except (x509.ExtensionNotFound, x509.DuplicateExtension, x509.UnsupportedGeneralNameType, ValueError):
         return set()
     hosts = {name.lower() for name in names.get_values_for_type(x509.DNSName)}
     return hosts | {str(address) for address in names.get_values_for_type(x509.IPAddress)}
@@ -150,20 +151,32 @@ def _read_certificates(path: Path, file: Path, key: str) -> list[x509.Certificat
         return Problem(file=file, key=key, what=what, hint="it begins with -----BEGIN CERTIFICATE-----")
 
 
-def _read_public_half(path: Path, file: Path, key: str) -> bytes | Problem:
-    """Read a private key and give its public half in PEM."""
+def _public_half(leaf: x509.Certificate) -> bytes | None:
+    """Give the public key of a certificate in PEM; None for a kind of key that nobody here can read."""
     try:
-        private = serialization.load_pem_private_key(path.read_bytes(), password=None)
+        return leaf.public_key().public_bytes(_PEM, _SPKI)
+    except (UnsupportedAlgorithm, ValueError):
+        return None
+
+
+def _read_public_half(path: Path, file: Path, key: str) -> tuple[bytes | Problem, int]:
+    """Read a private key: its public half in PEM, and the mode bits that open its file to others."""
+    open_to = 0
+    try:
+        with path.open("rb") as opened:
+            mode = os.fstat(opened.fileno()).st_mode  # of what is read: the path may lead elsewhere by now
+            open_to = stat.S_IMODE(mode) & (stat.S_IRWXO | stat.S_IWGRP)
+            private = serialization.load_pem_private_key(opened.read(), password=None)
+        return private.public_key().public_bytes(_PEM, _SPKI), open_to
     except OSError as error:
-        what = f"{path} cannot be read: {reason(error)}"
-        return Problem(file=file, key=key, what=what, hint=access_hint(error))
+        what, hint = f"{path} cannot be read: {reason(error)}", access_hint(error)
     except TypeError:
+        what = f"{path} is protected by a password"
         hint = "write it without one (openssl pkey) and let its mode, 0400, protect it"
-        return Problem(file=file, key=key, what=f"{path} is protected by a password", hint=hint)
     except Exception:  # noqa: BLE001 - the parser's errors are many and may quote the key
         what = f"{path} holds no private key in PEM form"
-        return Problem(file=file, key=key, what=what, hint="it begins with -----BEGIN PRIVATE KEY-----")
-    return private.public_key().public_bytes(_PEM, _SPKI)
+        hint = "it begins with -----BEGIN PRIVATE KEY-----"
+    return Problem(file=file, key=key, what=what, hint=hint), open_to
 
 
 def _tls_refusal(entry: Certificate) -> str:

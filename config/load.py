@@ -121,12 +121,17 @@ def _problem(file: Path, detail: ErrorDetails) -> Problem:
         case "extra_forbidden":
             what, hint = _unknown(location, key)
             return Problem(file=file, key=key, what=what, hint=hint)
-        case "literal_error" if detail["input"] in _LATER_WORDS.get(key, ()):
+        case "literal_error" if _comes_later(key, detail["input"]):
             what = f'"{detail["input"]}" is not in this version'
             return Problem(file=file, key=key, what=what, hint=f"write {context['expected']}")
         case kind:
             phrase = _PHRASES.get(kind, "is not right")
             return Problem(file=file, key=key, what=phrase.format(**context), hint=_describe(location))
+
+
+def _comes_later(key: str, value: object) -> bool:
+    """Whether a later version will know this word here; what stands there may be no word at all."""
+    return isinstance(value, str) and value in _LATER_WORDS.get(key, ())
 
 
 def dotted(location: Sequence[int | str]) -> str:

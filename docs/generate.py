@@ -27,8 +27,9 @@ def config_reference() -> str:
         "",
         _WRITTEN,
         "",
-        "One TOML file. Relative paths start at its folder. Unknown keys are errors, and `wicketgate check`",
-        "reports everything that is wrong at once. `wicketgate init` writes a commented file to begin with.",
+        "One TOML file. Relative paths start at its folder, `~` is a home. Unknown keys are errors, and",
+        "`wicketgate check` reports everything that is wrong at once. `wicketgate init` writes a commented file",
+        "to begin with.",
     ]
     lines += _section(Config, "")
     return "\n".join(lines) + "\n"

@@ -63,6 +63,13 @@ def test_what_is_no_address_is_refused_with_a_hint(text: str, hint: str) -> None
     assert hint in caught.value.hint
 
 
+def test_a_socket_may_lie_in_a_home() -> None:
+    assert parse("unix:~/imap", Path("/etc")).path == Path.home() / "imap"
+    with pytest.raises(AddressError, match="no home folder for ~no-such-user") as caught:
+        parse("unix:~no-such-user/imap")
+    assert caught.value.hint == "write the whole path"
+
+
 @pytest.mark.parametrize(
     "text", ["imaps://mail.example.org:993", "imap+starttls://[::1]:143", "unix:/run/x", "embedded"]
 )

@@ -7,6 +7,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from config.inspect import inspect
 from config.keys import new_key_text, read_key
@@ -17,6 +19,9 @@ from config.problems import ConfigErrors
 from config.scaffold import CONFIG_NAME, Ports, ScaffoldError, certificate_names, init_dir
 
 NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
+
+P256 = bytes.fromhex("2a8648ce3d030107")
+"""The curve's object identifier, as certificates hold it."""
 
 
 def private(path: Path, octets: bytes, mode: int = 0o400) -> Path:
@@ -178,6 +183,16 @@ def test_everything_wrong_around_the_file_is_seen_at_once(tmp_path: Path) -> Non
     assert "no such file" in found["tls.certificate[1].certificate"]
     assert "by others" in found["tls.certificate[2].key"]
     assert "is not a folder" in found["server.data"]
+
+
+def test_a_certificate_whose_kind_of_key_is_unknown(tmp_path: Path) -> None:
+    config, file = scaffolded(tmp_path / "w")
+    path = config.tls.certificate[0].certificate
+    der = x509.load_pem_x509_certificate(path.read_bytes()).public_bytes(Encoding.DER)
+    assert P256 in der
+    strange = x509.load_der_x509_certificate(der.replace(P256, P256[:-1] + b"\x7f"))
+    path.write_bytes(strange.public_bytes(Encoding.PEM))
+    assert "is not the key of" in seen(config, file)["tls.certificate[0].key"]
 
 
 def test_folders(tmp_path: Path) -> None:

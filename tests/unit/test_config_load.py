@@ -173,6 +173,7 @@ def test_what_a_later_version_will_know_is_told_apart_from_a_mistake(tmp_path: P
         ('files = { k = "keys/k.key" }', "files = {}", "keys.files", "has no 'k'"),
         ('current = "k"', 'current = "z"', "keys.files", "'z'"),
         ('data = "data"', 'data = " "', "server.data", "not a path"),
+        ('data = "data"', 'data = "~no-such-user/x"', "server.data", "no home folder for ~no-such-user"),
         ('public_host = "mail.example.org"', 'public_host = "a b"', "server.public_host", "host name"),
     ],
 )
@@ -200,10 +201,23 @@ def test_sign_in_is_forbidden_for_the_embedded_server(tmp_path: Path) -> None:
         ("sqlite:///", "not the address"),
         ("sqlite::memory:", "forgets"),
         ("sqlite:gate.db?mode=ro", "not the address"),
+        ("sqlite:~no-such-user/gate.db", "no home folder"),
     ],
 )
 def test_what_is_no_store(tmp_path: Path, url: str, words: str) -> None:
     assert words in problems(tmp_path, f'{GOOD}\n[store]\nurl = "{url}"\n')["store.url"].what
+
+
+def test_a_home_is_a_home_wherever_a_path_stands(tmp_path: Path) -> None:
+    text = changed('data = "data"', 'data = "~/w"') + '[store]\nurl = "sqlite:~/gate.db"\n'
+    config = load(written(tmp_path, text))
+    assert (config.server.data, config.store.gate_file) == (Path.home() / "w", Path.home() / "gate.db")
+
+
+@pytest.mark.parametrize("value", ['["imap"]', "{ a = 1 }", "1"])
+def test_a_word_that_is_no_text_is_no_fault_of_ours(tmp_path: Path, value: str) -> None:
+    found = problems(tmp_path, f"{GOOD}\n[primary]\nkind = {value}\n")
+    assert found["primary.kind"].what == "is not 'local'"
 
 
 def test_the_two_files_of_the_store_are_two(tmp_path: Path) -> None:
