@@ -17,6 +17,8 @@ from config.models import Config
 from proxy.cli.app import program
 
 HERE = Path(__file__).parent
+_COLUMNS = 78
+"""The width of the help texts, whatever the terminal of whoever writes them."""
 _WRITTEN = "*Written by `docs/generate.py` from the code.*"
 
 
@@ -28,8 +30,8 @@ def config_reference() -> str:
         _WRITTEN,
         "",
         "One TOML file. Relative paths start at its folder, `~` is a home. Unknown keys are errors, and",
-        "`wicketgate check` reports everything that is wrong at once. `wicketgate init` writes a commented file",
-        "to begin with.",
+        "`wicketgate check` reports everything that is wrong at once. `wicketgate init` writes a commented",
+        "file to begin with.",
     ]
     lines += _section(Config, "")
     return "\n".join(lines) + "\n"
@@ -80,7 +82,9 @@ def _needed(field: typing.Any) -> str:
 def command_reference() -> str:
     """The help of every command."""
     lines = ["# Commands", "", _WRITTEN]
-    context = click.Context(program, info_name="wicketgate", **program.context_settings)
+    context = click.Context(
+        program, info_name="wicketgate", terminal_width=_COLUMNS, **program.context_settings
+    )
     lines += _command(program, context)
     return "\n".join(lines) + "\n"
 

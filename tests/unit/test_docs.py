@@ -1,7 +1,10 @@
 """What is written about the code is held to the code."""
 
+import os
 import re
 import runpy
+import subprocess
+import sys
 
 import pytest
 
@@ -15,6 +18,15 @@ def generator(root):
 def test_the_references_are_as_the_code_says(root, generator, name):
     written = (root / "docs" / name).read_text(encoding="utf-8")
     assert written == generator["FILES"][name](), "run: .venv/bin/python docs/generate.py"
+
+
+def test_the_references_are_the_same_on_any_terminal(root):
+    script = "import runpy; print(runpy.run_path('docs/generate.py')['command_reference'](), end='')"
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=root, env=os.environ | {"COLUMNS": "53", "PYTHONPATH": str(root)},
+        capture_output=True, text=True, encoding="utf-8", check=True, timeout=60,
+    )  # fmt: skip
+    assert done.stdout == (root / "docs" / "cli.md").read_text(encoding="utf-8")
 
 
 def rows_of_protocols(root) -> dict[str, str]:
