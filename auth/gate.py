@@ -31,7 +31,7 @@ from auth.refusal import Reason, Refusal
 from auth.seal import KeyRing, UnknownKey, framed
 from auth.secret import Secret
 from auth.store.errors import StoreUnavailable
-from auth.store.rows import AppPasswordRow, Located, Standing
+from auth.store.rows import AppPasswordRow, FeedMark, Located, Standing
 from auth.throttle import AddressThrottle
 from auth.turns import Asker, Turns
 from scopes.decide import Decision, permits
@@ -77,8 +77,8 @@ class StandingStore(Protocol):
     async def standing(self, app_password_id: str) -> Standing | None:
         """Read all that authorises this app password, in one statement."""
 
-    async def feed_number(self) -> int:
-        """Give the number of the last committed change."""
+    async def feed_mark(self) -> FeedMark:
+        """Give the mark of the last committed change."""
 
     async def replace_verifier(self, app_password_id: str, old_hash: str, new_hash: str, key_id: str) -> None:
         """Store another hash of the same secret, if `old_hash` still stands."""
@@ -187,7 +187,7 @@ class Gate:
         remembered = self._memo.recall(claim)
         if remembered is not None:
             attempt.enter(remembered.located.app_password_id)
-            if await self._store.feed_number() == remembered.number:
+            if await self._store.feed_mark() == remembered.mark:
                 return remembered
         asker = self._asker(peer)
         if remembered is not None:  # a secret known good does not pay for its neighbours
@@ -206,21 +206,21 @@ class Gate:
                 if not await self._matches(claim, reading.standing.app_password):
                     return None
                 self._memo.proved(claim, reading)
-                if await self._store.feed_number() != reading.number:
+                if await self._store.feed_mark() != reading.mark:
                     continue
             self._memo.remember(claim, reading)
             return reading
         raise StoreUnavailable("the rows of a sign-in change faster than it can read them")
 
     async def _read(self, claim: Claim, attempt: Attempt) -> Reading | None:
-        """Read the rows of a claim. The number comes first: it vouches for nothing read before it."""
-        number = await self._store.feed_number()
+        """Read the rows of a claim. The mark comes first: it vouches for nothing read before it."""
+        mark = await self._store.feed_mark()
         located = await self._store.locate(claim.name, claim.password.selector)
         if located != await self._acted_as(claim, located) or located is None:
             return None
         attempt.enter(located.app_password_id)
         standing = await self._store.standing(located.app_password_id)
-        return None if standing is None else Reading(number=number, located=located, standing=standing)
+        return None if standing is None else Reading(mark=mark, located=located, standing=standing)
 
     async def _acted_as(self, claim: Claim, located: Located | None) -> Located | None:
         """Find what the other name leads to, asked whatever the first one led to; nobody acts as another."""

@@ -2,9 +2,9 @@
 
 A proof says: this account and this whole secret match version v of app password a. It is kept under a keyed
 digest of account and secret, so two accounts never share one, and only good secrets are kept. A reading says:
-at change number n these were the rows; it is true for as long as the number is still n, which the gate asks
-before every use. Nothing is dropped when a password is revoked, because nothing here grants anything without
-that question. The key is drawn at start and lives nowhere else; both maps have an end.
+at this mark of the change feed these were the rows; it is true for as long as the feed stands there, which
+the gate asks before every use. Nothing is dropped when a password is revoked, because nothing here grants
+anything without that question. The key is drawn at start and lives nowhere else; both maps have an end.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from typing import Any, Generic, TypeVar
 from auth.apppassword import AppPassword
 from auth.recent import Recent
 from auth.seal import KEY_OCTETS, framed
-from auth.store.rows import Located, Standing
+from auth.store.rows import FeedMark, Located, Standing
 
 T = TypeVar("T")
 
@@ -37,9 +37,9 @@ class Claim:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reading:
-    """The rows of one claim, read after the feed stood at `number`."""
+    """The rows of one claim, read after the feed stood at `mark`."""
 
-    number: int
+    mark: FeedMark
     located: Located
     standing: Standing
 
@@ -66,7 +66,7 @@ class Memo:
         self._proofs.put(self._proof_key(claim, reading), _row_of(reading))
 
     def recall(self, claim: Claim) -> Reading | None:
-        """Give the reading of a proven claim. It holds only while the feed still stands at its number."""
+        """Give the reading of a proven claim. It holds only while the feed still stands at its mark."""
         reading = self._readings.get(_names_in(claim))
         return reading if reading is not None and self.proves(claim, reading) else None
 

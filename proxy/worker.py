@@ -3,7 +3,8 @@
 A worker holds `NAME.lock` in the workers' folder for as long as it lives; the kernel lets go of it however
 the worker ends, so whoever revokes knows exactly whose report to wait for. The worker looks at the change
 feed every `FEED_POLL_S`, cuts what a change ended and answers each change with the number it cut.
-A worker that cannot look for `FEED_BLIND_S` cuts everything: it no longer knows what is revoked.
+A worker that cannot look for `FEED_BLIND_S` cuts everything, and so does one that finds another history than
+the one it followed (a restored store): it no longer knows what is revoked.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from pathlib import Path
 from typing import Final, Protocol
 
 from auth.store.errors import StoreUnavailable
-from auth.store.rows import Change
+from auth.store.rows import Change, FeedMark
 from proxy.limits import FEED_BLIND_S, FEED_POLL_S, REPORT_WAIT_S
 
 log = logging.getLogger(__name__)
@@ -33,11 +34,11 @@ _REPORT_POLL_S: Final = 0.02
 class Feed(Protocol):
     """What a worker needs of the store."""
 
-    async def feed_number(self) -> int:
-        """Give the number of the newest change."""
+    async def feed_mark(self) -> FeedMark:
+        """Give the mark of the newest change."""
 
-    async def changes_since(self, seq: int) -> list[Change]:
-        """Give the changes after `seq`, in order."""
+    async def changes_since(self, after: int) -> list[Change]:
+        """Give the changes after number `after`, in order."""
 
     async def report(self, worker: str, seq: int, cut: int) -> None:
         """Write how many sessions `worker` cut for change `seq`."""
@@ -119,17 +120,17 @@ class Worker:
         self._store = store
         self._cutter = cutter
         self._monotonic = monotonic
-        self._seen = 0
+        self._seen = FeedMark(0, b"")
         self._owed: deque[tuple[int, int]] = deque()
         self._owing = asyncio.Event()
         self._looked_at = monotonic()
 
     async def start(self) -> None:
-        """Take the feed's number as it stands; raises StoreUnavailable.
+        """Take the feed's mark as it stands; raises StoreUnavailable.
 
         Call it before the first sign-in: what was revoked earlier has no session to cut.
         """
-        self._seen = await self._store.feed_number()
+        self._seen = await self._store.feed_mark()
         self._looked_at = self._monotonic()
 
     async def follow(self) -> None:
@@ -158,20 +159,40 @@ class Worker:
     async def look(self) -> None:
         """Look at the feed once and cut what it ended; `report` tells of it."""
         try:
-            if await self._store.feed_number() != self._seen:
-                for change in await self._store.changes_since(self._seen):
-                    self._take(change)
+            mark = await self._store.feed_mark()
+            if mark != self._seen:
+                self._catch_up(mark, await self._store.changes_since(self._seen.seq - 1))
         except StoreUnavailable as error:
             self._blind(error)
             return
         self._looked_at = self._monotonic()
 
+    def _catch_up(self, mark: FeedMark, changes: list[Change]) -> None:
+        """Take what is new. `changes` begin with the one last seen, or this is not the history it was in."""
+        seen = self._seen
+        if mark.seq > seen.seq and (seen.seq == 0 or (changes and changes[0].mark == seen)):
+            for change in changes:
+                if change.mark.seq > seen.seq:
+                    self._take(change)
+        else:
+            self._start_over(mark)
+
     def _take(self, change: Change) -> None:
         cut = self._cutter.cut(change.app_password_ids)
-        self._seen = change.seq
+        self._seen = change.mark
         if cut:
-            log.info("cut sessions=%d change=%d kind=%s", cut, change.seq, change.kind)
-        self._owed.append((change.seq, cut))
+            log.info("cut sessions=%d change=%d kind=%s", cut, change.mark.seq, change.kind)
+        self._owe(change.mark.seq, cut)
+
+    def _start_over(self, mark: FeedMark) -> None:
+        """Cut everything: what the other history revoked, and when, cannot be known."""
+        cut = self._cutter.cut_all()
+        log.error("cut every session: the store was replaced sessions=%d change=%d", cut, mark.seq)
+        self._seen = mark
+        self._owe(mark.seq, cut)
+
+    def _owe(self, seq: int, cut: int) -> None:
+        self._owed.append((seq, cut))
         self._owing.set()
 
     def _blind(self, error: StoreUnavailable) -> None:

@@ -1,15 +1,18 @@
-"""The change feed: the number of the last committed change, and what each change ended.
+"""The change feed: a mark for the last committed change, and what each change ended.
 
 A change takes its number from the feed's one row as the last thing its transaction does, so numbers are
-committed in their order, and who reads number N sees every change up to N. The check runs before every use of
-anything remembered: on a plain connection of its own that waits for nobody, on the event loop's thread, in
-about 15 microseconds.
+committed in their order, and who reads number N sees every change up to N. With the number it stores a token
+drawn at random: in a store restored from a backup numbers come again for other changes, tokens do not. The
+check runs before every use of anything remembered: on a plain connection of its own that waits for nobody, on
+the event loop's thread, in about 15 microseconds.
 """
 
 from __future__ import annotations
 
 import os
+import secrets
 import sqlite3
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,11 +20,14 @@ from sqlalchemy import insert, update
 
 from auth.store.engine import Tx, cause_of
 from auth.store.errors import StoreUnavailable, understood
-from auth.store.rows import Change, ChangeKind
+from auth.store.rows import Change, ChangeKind, FeedMark
 from auth.store.schema import change, feed
 
-_READ: Final = "SELECT seq FROM feed"
-_CHANGES: Final = "SELECT seq, kind, account_id, app_password_ids FROM change WHERE seq > ? ORDER BY seq"
+_READ: Final = "SELECT seq, token FROM feed"
+_CHANGES: Final = (
+    "SELECT seq, token, kind, account_id, app_password_ids FROM change WHERE seq > ? ORDER BY seq"
+)
+_TOKEN_OCTETS: Final = 16
 
 
 class FeedCheck:
@@ -41,27 +47,27 @@ class FeedCheck:
             return
         raise StoreUnavailable(f"change feed: {cause}")
 
-    def number(self) -> int:
-        """Give the number of the last committed change; raises StoreUnavailable, also when merely busy."""
+    def mark(self) -> FeedMark:
+        """Give the mark of the last committed change; raises StoreUnavailable, also when merely busy."""
         match self._ask(_READ):
-            case [(int(seq),)]:
-                return seq
-        raise StoreUnavailable("change feed: no number")
+            case [(int(seq), bytes(token))]:
+                return FeedMark(seq, token)
+        raise StoreUnavailable("change feed: no mark")
 
-    def changes_since(self, seq: int) -> list[Change]:
-        """Give the changes after number `seq`, in their order; raises as `number` does.
+    def changes_since(self, after: int) -> list[Change]:
+        """Give the changes after number `after`, in their order; raises as `mark` does.
 
         Here and not in the pool of connections: what must be cut never waits behind those who sign in.
         """
         with understood("a change"):
             return [
                 Change(
-                    seq=number,
+                    mark=FeedMark(seq, token),
                     kind=ChangeKind(kind),
                     account_id=account_id,
                     app_password_ids=tuple(ids.split()),
                 )
-                for number, kind, account_id, ids in self._ask(_CHANGES, seq)
+                for seq, token, kind, account_id, ids in self._ask(_CHANGES, after)
             ]
 
     def close(self) -> None:
@@ -86,12 +92,25 @@ class FeedCheck:
         return status.st_dev, status.st_ino
 
 
-def advance(tx: Tx, kind: ChangeKind, account_id: str, app_password_ids: tuple[str, ...]) -> int:
+def advance(
+    tx: Tx,
+    kind: ChangeKind,
+    account_id: str,
+    app_password_ids: tuple[str, ...],
+    *,
+    random: Callable[[int], bytes] = secrets.token_bytes,
+) -> int:
     """Number a change and write it down. The last two statements of its transaction."""
-    seq = tx.execute(update(feed).values(seq=feed.c.seq + 1).returning(feed.c.seq)).scalar_one()
+    token = random(_TOKEN_OCTETS)
+    numbered = update(feed).values(seq=feed.c.seq + 1, token=token).returning(feed.c.seq)
+    seq = tx.execute(numbered).scalar_one()
     tx.execute(
         insert(change).values(
-            seq=seq, kind=kind.value, account_id=account_id, app_password_ids=" ".join(app_password_ids)
+            seq=seq,
+            token=token,
+            kind=kind.value,
+            account_id=account_id,
+            app_password_ids=" ".join(app_password_ids),
         )
     )
     return int(seq)

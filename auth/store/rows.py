@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import NamedTuple
 
 from auth.seal import Sealed
 from scopes.model import Limits, Scope, Service
@@ -107,11 +108,23 @@ class ChangeKind(StrEnum):
     ALL_REVOKED = "all app passwords revoked"
 
 
+class FeedMark(NamedTuple):
+    """Where the change feed stands. Two marks are equal only where all that authorises is the same.
+
+    A tuple, because one is made and compared before every use of what is remembered.
+    """
+
+    seq: int
+    """The number of the last committed change."""
+    token: bytes
+    """Drawn for that change: in a restored store a number comes again, its token never does."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
     """One committed change of what authorises."""
 
-    seq: int
+    mark: FeedMark
     kind: ChangeKind
     account_id: str
     app_password_ids: tuple[str, ...]

@@ -123,14 +123,16 @@ feed = Table(
     gate,
     Column("id", Integer, primary_key=True, autoincrement=False),
     Column("seq", Integer, nullable=False),
+    Column("token", LargeBinary, nullable=False),
     CheckConstraint("id = 1", name="one_row"),
 )
-"""One row: the number of the last committed change."""
+"""One row: the number of the last committed change, and the token drawn for it."""
 
 change = Table(
     "change",
     gate,
     Column("seq", Integer, primary_key=True, autoincrement=False),
+    Column("token", LargeBinary, nullable=False),
     Column("kind", Text, nullable=False),
     Column("account_id", Text, nullable=False),
     Column("app_password_ids", Text, nullable=False),

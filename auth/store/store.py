@@ -1,6 +1,6 @@
 """The store as the rest of the program sees it: two files, a change feed, and nothing of SQL.
 
-A sign-in asks `locate` and `standing` (one statement each) and `feed_number`; deeds are put together
+A sign-in asks `locate` and `standing` (one statement each) and `feed_mark`; deeds are put together
 elsewhere and run through `write`. Whatever goes wrong underneath is `StoreUnavailable`. The activity file may
 be broken or missing: only the calls that need it fail.
 """
@@ -16,7 +16,7 @@ from auth.store.activity import ActivityLog
 from auth.store.engine import BUSY_S, Database, Tx, path_of
 from auth.store.feed import FeedCheck
 from auth.store.migrate import History
-from auth.store.rows import Change, LastUse, Located, SignInRecord, Standing
+from auth.store.rows import Change, FeedMark, LastUse, Located, SignInRecord, Standing
 
 __all__ = ["Store", "Tx"]
 
@@ -74,9 +74,9 @@ class Store:
         """Read all that authorises a sign-in by this app password."""
         return await self._gate.read(lambda tx: queries.standing(tx, app_password_id))
 
-    async def feed_number(self) -> int:
-        """Give the number of the last committed change. Waits for nothing; busy is StoreUnavailable."""
-        return self._check.number()
+    async def feed_mark(self) -> FeedMark:
+        """Give the mark of the last committed change. Waits for nothing; busy is StoreUnavailable."""
+        return self._check.mark()
 
     async def replace_verifier(self, app_password_id: str, old_hash: str, new_hash: str, key_id: str) -> None:
         """Store the same password's hash at today's cost, unless it was replaced meanwhile."""
@@ -85,7 +85,7 @@ class Store:
         )
 
     async def changes_since(self, seq: int) -> list[Change]:
-        """Give the changes after number `seq`, in their order; like `feed_number` it waits for nothing."""
+        """Give the changes after number `seq`, in their order; like `feed_mark` it waits for nothing."""
         return self._check.changes_since(seq)
 
     # --- deeds ----------------------------------------------------------------------------------------------

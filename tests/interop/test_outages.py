@@ -96,7 +96,7 @@ def overwritten(file: Path, octets: bytes):
             opened.write(before)
             opened.truncate(len(before))
         with raw(file.parent, file.name) as store:  # from a commit on everyone reads the file anew
-            store.execute("UPDATE feed SET seq = seq + 1")
+            store.execute("UPDATE feed SET seq = seq + 1, token = randomblob(16)")
 
 
 DAMAGES = {

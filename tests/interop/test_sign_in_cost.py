@@ -42,9 +42,9 @@ class FeedCounted:
         self.locate, self.standing = store.locate, store.standing
         self.replace_verifier = store.replace_verifier
 
-    async def feed_number(self):
+    async def feed_mark(self):
         self.feed += 1
-        return await self._store.feed_number()
+        return await self._store.feed_mark()
 
 
 class Door:

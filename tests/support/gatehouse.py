@@ -12,7 +12,7 @@ from auth.gate import Clock, Gate, SignIn
 from auth.hashing import Cost, Hasher
 from auth.seal import KeyRing
 from auth.secret import Secret
-from auth.store.rows import AppPasswordRow, Located, RevokedWhy, Standing
+from auth.store.rows import AppPasswordRow, FeedMark, Located, RevokedWhy, Standing
 from auth.throttle import AddressThrottle
 from auth.turns import Turns
 from scopes.model import Limits, Scope, Service
@@ -53,6 +53,7 @@ class MemoryStore:
         self.disabled = set()
         self.rows = {}
         self.seq = 1
+        self.token = b"drawn"
         self.calls = Counter()
         self.fails = {}
 
@@ -66,8 +67,8 @@ class MemoryStore:
     async def standing(self, app_password_id):
         return await self._answer("standing", lambda: self._standing(app_password_id))
 
-    async def feed_number(self):
-        return await self._answer("feed_number", lambda: self.seq)
+    async def feed_mark(self):
+        return await self._answer("feed_mark", lambda: FeedMark(self.seq, self.token))
 
     async def replace_verifier(self, app_password_id, old_hash, new_hash, key_id):
         await self._answer(

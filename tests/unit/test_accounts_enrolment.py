@@ -151,7 +151,7 @@ async def test_a_reset_takes_everything_in_one_transaction(tmp_path):
     async with office(tmp_path) as here:
         codes = await here.enrolled()
         minted = await here.mint()
-        number = await here.store.feed_number()
+        number = (await here.store.feed_mark()).seq
         done = await here.accounts.reset_second_factor(ALICE, OPERATOR)
         assert (done.change, done.app_password_ids) == (number + 1, (minted.id,))
         row = await here.accounts.find(ALICE)
@@ -171,7 +171,7 @@ async def test_a_new_primary_password_ends_all_app_passwords(tmp_path, proved):
     async with office(tmp_path) as here:
         await here.enrolled()
         minted = [await here.mint(label) for label in ("a", "b")]
-        number = await here.store.feed_number()
+        number = (await here.store.feed_mark()).seq
         proof, actor = (here.proof(), OWNER) if proved else (None, OPERATOR)
         done = await here.accounts.set_primary(ALICE, NEW, actor, proof)
         assert done.change == number + 1

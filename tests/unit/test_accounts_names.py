@@ -73,7 +73,7 @@ async def test_an_email_may_not_be_another_ones_alias(tmp_path):
 async def test_aliases_come_and_go_and_each_is_a_change(tmp_path):
     async with office(tmp_path) as here:
         await here.person()
-        number = await here.store.feed_number()
+        number = (await here.store.feed_mark()).seq
         await here.accounts.add_alias(ALICE, "Al", OPERATOR)
         assert (await here.accounts.find("al")).aliases == ("al",)
         await here.accounts.remove_alias("al", "AL", OPERATOR)
@@ -153,9 +153,9 @@ async def test_disabling_ends_all_and_enabling_revives_none(tmp_path):
             await here.mint("new")
         assert refused.value.problem is Problem.ACCOUNT_DISABLED
         await here.accounts.enable(ALICE, OPERATOR)
-        number = await here.store.feed_number()
+        number = (await here.store.feed_mark()).seq
         await here.accounts.enable(ALICE, OPERATOR)
-        assert await here.store.feed_number() == number
+        assert (await here.store.feed_mark()).seq == number
         assert await here.accounts.active(ALICE) == []
         assert {row.revoked_why for row in await here.accounts.history(ALICE)} == {RevokedWhy.DISABLED}
         assert (await here.mint("phone")).id not in {each.id for each in minted}
@@ -253,4 +253,4 @@ async def test_the_audit_trail_says_who_did_what_to_whom(tmp_path):
         )
         assert (last.app_password_id, last.label, last.email) == (minted.id, "phone", ALICE)
         assert everything[3].detail == "mail, without the owner's proof"
-        assert await here.store.feed_number() == len(everything)
+        assert (await here.store.feed_mark()).seq == len(everything)

@@ -149,9 +149,9 @@ async def test_an_address_outside_the_limits(house):
 
 async def test_the_cost_is_the_same_for_one_and_for_25(house):
     async def cost(secret):
-        before = (house.store.statements, house.store.calls["feed_number"], house.hasher.calls["app"])
+        before = (house.store.statements, house.store.calls["feed_mark"], house.hasher.calls["app"])
         assert isinstance(await house.admit(ALICE, secret), Grant)
-        after = (house.store.statements, house.store.calls["feed_number"], house.hasher.calls["app"])
+        after = (house.store.statements, house.store.calls["feed_mark"], house.hasher.calls["app"])
         return tuple(b - a for a, b in zip(before, after, strict=True))
 
     one = await cost(house.secret)

@@ -12,11 +12,11 @@ ALICE, AL, BOB = "alice@example.org", "al@example.org", "bob@example.org"
 BAD = Refusal(reason=Reason.BAD_CREDENTIALS)
 FOREIGN = [BOB, "nobody@example.org", "ali\u200bce@example.org", "\ufffd", ""]
 COLD = [
-    *("before feed_number", "after feed_number", "before locate", "after locate"),
+    *("before feed_mark", "after feed_mark", "before locate", "after locate"),
     *("before locate", "after locate", "before standing", "after standing", "before hash", "after hash"),
-    *("before feed_number", "after feed_number"),
+    *("before feed_mark", "after feed_mark"),
 ]
-CONFIRM = ["before feed_number", "after feed_number"]
+CONFIRM = ["before feed_mark", "after feed_mark"]
 
 
 @pytest.fixture

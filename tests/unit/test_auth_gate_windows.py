@@ -14,11 +14,11 @@ from support.gatehouse import Gatehouse, sign_in, turns_until
 
 ALICE = "alice@example.org"
 COLD = [
-    *("before feed_number", "after feed_number", "before locate", "after locate"),
+    *("before feed_mark", "after feed_mark", "before locate", "after locate"),
     *("before standing", "after standing", "before hash", "after hash"),
-    *("before feed_number", "after feed_number"),
+    *("before feed_mark", "after feed_mark"),
 ]
-CONFIRM = ["before feed_number", "after feed_number"]
+CONFIRM = ["before feed_mark", "after feed_mark"]
 STALE = COLD[:2] + COLD[:6]
 
 
@@ -91,7 +91,7 @@ async def test_the_attempt_is_entered_before_the_read_that_authorises(house, kin
     assert isinstance(await house.admit(ALICE, house.secret), Grant)
     attempt = house.attempts[-1]
     assert set(attempt.entered) == {house.phone}
-    authorising = "before feed_number" if kind == "warm" else "before standing"
+    authorising = "before feed_mark" if kind == "warm" else "before standing"
     assert attempt.entered_at[0] <= house.moments.names.index(authorising)
 
 
@@ -133,13 +133,13 @@ FAILURES = [(StoreUnavailable("locked"), Reason.UNAVAILABLE), (RuntimeError("sec
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("method", ["feed_number", "locate", "standing"])
+@pytest.mark.parametrize("method", ["feed_mark", "locate", "standing"])
 @pytest.mark.parametrize(("error", "reason"), FAILURES)
 async def test_a_store_that_fails_is_no_wrong_password(house, kind, method, error, reason):
     await prepare(house, kind)
     house.store.fails[method] = error
     outcome = await house.admit(ALICE, house.secret)
-    if kind == "warm" and method != "feed_number":
+    if kind == "warm" and method != "feed_mark":
         assert isinstance(outcome, Grant)
     else:
         assert outcome.reason is reason
@@ -149,7 +149,7 @@ async def test_a_store_that_fails_is_no_wrong_password(house, kind, method, erro
 async def test_a_feed_that_cannot_be_read_stops_remembered_secrets_at_once_and_spoils_none(house):
     assert isinstance(await house.admit(ALICE, house.secret), Grant)
     calls = house.hasher.calls["app"]
-    house.store.fails["feed_number"] = StoreUnavailable("busy")
+    house.store.fails["feed_mark"] = StoreUnavailable("busy")
     assert (await house.admit(ALICE, house.secret)).reason is Reason.UNAVAILABLE
     house.store.fails.clear()
     assert isinstance(await house.admit(ALICE, house.secret), Grant)
@@ -160,7 +160,7 @@ async def test_a_feed_that_cannot_be_read_stops_remembered_secrets_at_once_and_s
 async def test_confirm_fails_closed(house, error):
     attempt, wanted = house.attempt(), sign_in(ALICE, house.secret)
     grant = await house.gate.admit(wanted, attempt)
-    house.store.fails["feed_number"] = error
+    house.store.fails["feed_mark"] = error
     outcome = await house.gate.confirm(grant, wanted, attempt)
     expected = Reason.UNAVAILABLE if isinstance(error, StoreUnavailable) else Reason.BUG
     assert outcome.reason is expected

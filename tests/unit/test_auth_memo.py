@@ -35,7 +35,7 @@ async def test_argon2_is_paid_once_and_then_only_the_feed_is_asked(house):
         assert isinstance(await house.admit(ALICE, house.secret, service), Grant)
     assert house.hasher.calls["app"] == 1
     assert house.store.statements == 2
-    assert house.store.calls["feed_number"] == 2 + 14
+    assert house.store.calls["feed_mark"] == 2 + 14
 
 
 async def test_a_change_elsewhere_reads_the_rows_again_without_argon2(house):

@@ -201,7 +201,7 @@ def test_sessions_that_workers_report_are_told(house: House, seed: Secret) -> No
         config = load(house.file)
         store = await Store.open(config.store.url, config.store.activity_url)
         try:
-            await store.report("w_test", await store.feed_number() + 1, 3)
+            await store.report("w_test", (await store.feed_mark()).seq + 1, 3)
         finally:
             await store.close()
 

@@ -126,7 +126,7 @@ async def test_a_broken_activity_file_disturbs_no_sign_in(tmp_path):
         minted = await here.mint()
         assert await here.store.locate(ALICE, minted.selector) is not None
         assert await here.store.standing(minted.id) is not None
-        assert await here.store.feed_number() > 0
+        assert (await here.store.feed_mark()).seq > 0
         for call in (
             here.store.record_sign_ins([record()]),
             here.store.last_used([minted.id]),

@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
-from sqlalchemy import insert, text
+from sqlalchemy import func, insert, text
 
 from auth.store.engine import Database, cause_of, path_of
 from auth.store.errors import StoreUnavailable
@@ -21,7 +21,8 @@ VALUE = "hunter2-hunter2"
 
 
 def count_up(tx):
-    return tx.execute(feed.update().values(seq=feed.c.seq + 1).returning(feed.c.seq)).scalar_one()
+    values = {"seq": feed.c.seq + 1, "token": func.randomblob(16)}
+    return tx.execute(feed.update().values(values).returning(feed.c.seq)).scalar_one()
 
 
 def number(tx):
@@ -91,8 +92,9 @@ from sqlalchemy import text
 from auth.store.store import Store
 async def main():
     store = await Store.open(*sys.argv[1:3], busy_s=30)
+    count_up = text("UPDATE feed SET seq = seq + 1, token = randomblob(16)")
     for _ in range(25):
-        await store.write(lambda tx: tx.execute(text("UPDATE feed SET seq = seq + 1")))
+        await store.write(lambda tx: tx.execute(count_up))
     await store.close()
 asyncio.run(main())
 """
@@ -105,7 +107,7 @@ async def test_two_processes_and_two_stores_write_at_once(tmp_path):
         running = [await asyncio.create_subprocess_exec(*command) for _ in range(2)]
         await asyncio.gather(*(store.write(count_up) for _ in range(25) for store in (one, two)))
         assert [await process.wait() for process in running] == [0, 0]
-        assert await one.feed_number() == 100
+        assert (await one.feed_mark()).seq == 100
 
 
 def missing_table(tx):
@@ -167,7 +169,7 @@ async def test_work_ends_whole_when_its_caller_is_cancelled(tmp_path, turns):
         task.cancel()
         await asyncio.wait([task])
         assert await store.write(count_up) in {2, 3}
-        assert await store.feed_number() == await store.read(number)
+        assert (await store.feed_mark()).seq == await store.read(number)
 
 
 async def test_closing_waits_for_running_work_and_ends_all_other(tmp_path):
@@ -177,7 +179,7 @@ async def test_closing_waits_for_running_work_and_ends_all_other(tmp_path):
         await asyncio.sleep(0)
         await store.close()
         assert await writing == 1
-        for late in (store.read(number), store.write(count_up), store.feed_number(), store.last_used([])):
+        for late in (store.read(number), store.write(count_up), store.feed_mark(), store.last_used([])):
             with pytest.raises(StoreUnavailable):
                 await late
         await store.close()
@@ -218,7 +220,7 @@ async def test_a_broken_page_is_an_outage(tmp_path):
         file.write(b"\xff" * 4096 * 8)
     with pytest.raises(StoreUnavailable):
         async with opened(tmp_path) as store:
-            await store.feed_number()
+            await store.feed_mark()
 
 
 PROMISES = r"revoked for good|keeps its|tombstones|append-only|only grows|one_row"
@@ -234,9 +236,10 @@ PROMISES = r"revoked for good|keeps its|tombstones|append-only|only grows|one_ro
         "DELETE FROM app_password",
         "UPDATE audit SET email = 'mallory@example.org'",
         "DELETE FROM audit",
-        "UPDATE feed SET seq = seq",
-        "UPDATE feed SET seq = seq - 1",
-        "INSERT INTO feed VALUES (2, 1)",
+        "UPDATE feed SET seq = seq, token = randomblob(16)",
+        "UPDATE feed SET seq = seq - 1, token = randomblob(16)",
+        "UPDATE feed SET seq = seq + 1",
+        "INSERT INTO feed VALUES (2, 1, x'00')",
     ],
 )
 async def test_the_file_itself_keeps_what_is_promised(tmp_path, statement):

@@ -70,14 +70,14 @@ async def test_a_verifier_is_replaced_only_while_it_is_the_old_one(tmp_path):
         await here.enrolled()
         minted = await here.mint()
         old = (await here.store.standing(minted.id)).app_password
-        number = await here.store.feed_number()
+        number = (await here.store.feed_mark()).seq
         await here.store.write(lambda tx: keychecks.insert_check_value(tx, "k2", b"2"))
         await here.store.replace_verifier(minted.id, "another", "new", "k2")
         assert (await here.store.standing(minted.id)).app_password == old
         await here.store.replace_verifier(minted.id, old.verifier_hash, "new", "k2")
         row = (await here.store.standing(minted.id)).app_password
         assert (row.verifier_hash, row.key_id, row.version) == ("new", "k2", old.version)
-        assert await here.store.feed_number() == number
+        assert (await here.store.feed_mark()).seq == number
 
 
 @pytest.mark.parametrize(

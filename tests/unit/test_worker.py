@@ -6,15 +6,20 @@ import subprocess
 import sys
 from dataclasses import dataclass, field
 
+import pytest
+
 from auth.store.errors import StoreUnavailable
-from auth.store.rows import Change, ChangeKind
+from auth.store.rows import Change, ChangeKind, FeedMark
 from proxy.limits import FEED_BLIND_S
 from proxy.worker import Reports, Worker, WorkerLock, await_reports, live_workers
 
 
-def change(seq: int, *app_password_ids: str) -> Change:
+def change(seq: int, *app_password_ids: str, history: bytes = b"first") -> Change:
     return Change(
-        seq=seq, kind=ChangeKind.REVOKED, account_id="ac_1", app_password_ids=tuple(app_password_ids)
+        mark=FeedMark(seq, b"%s %d" % (history, seq)),
+        kind=ChangeKind.REVOKED,
+        account_id="ac_1",
+        app_password_ids=tuple(app_password_ids),
     )
 
 
@@ -22,17 +27,18 @@ def change(seq: int, *app_password_ids: str) -> Change:
 class FakeFeed:
     changes: list[Change] = field(default_factory=list)
     broken: bool = False
+    origin: bytes = b"origin"
     reported: dict[int, dict[str, int]] = field(default_factory=dict)
 
-    async def feed_number(self) -> int:
+    async def feed_mark(self) -> FeedMark:
         if self.broken:
             raise StoreUnavailable("locked")
-        return self.changes[-1].seq if self.changes else 0
+        return self.changes[-1].mark if self.changes else FeedMark(0, self.origin)
 
-    async def changes_since(self, seq: int) -> list[Change]:
+    async def changes_since(self, after: int) -> list[Change]:
         if self.broken:
             raise StoreUnavailable("locked")
-        return [each for each in self.changes if each.seq > seq]
+        return [each for each in self.changes if each.mark.seq > after]
 
     async def report(self, worker: str, seq: int, cut: int) -> None:
         self.reported.setdefault(seq, {})[worker] = cut
@@ -92,6 +98,48 @@ async def test_a_broken_look_is_made_good_by_the_next():
     feed.broken = False
     await worker.look()
     assert sessions.live == {}
+
+
+HISTORY = [change(1), change(2), change(3)]
+ANOTHER = {
+    "shorter": HISTORY[:2],
+    "as long": [*HISTORY[:2], change(3, history=b"other")],
+    "longer": [*HISTORY[:2], change(3, history=b"other"), change(4, history=b"other")],
+    "longer, with a gap": [*HISTORY[:2], change(4, history=b"other")],
+    "empty": [],
+}
+
+
+@pytest.mark.parametrize("restored", ANOTHER)
+async def test_a_store_with_another_history_cuts_everything_and_is_followed_from_there(restored):
+    feed = FakeFeed(changes=list(HISTORY))
+    sessions = FakeSessions(live={"ap_1": 2, "ap_2": 1})
+    worker = Worker("w_1", feed, sessions)
+    await worker.start()
+    feed.changes = list(ANOTHER[restored])
+    await worker.look()
+    assert sessions.live == {}
+    sessions.live = {"ap_1": 1, "ap_3": 1}
+    newest = (await feed.feed_mark()).seq
+    feed.changes.append(change(newest + 1, "ap_3", history=b"later"))
+    await worker.look()
+    assert sessions.live == {"ap_1": 1}
+    await worker.report()
+    assert feed.reported == {newest: {"w_1": 3}, newest + 1: {"w_1": 1}}
+
+
+async def test_an_empty_store_with_another_history_is_followed_from_there():
+    feed, sessions = FakeFeed(), FakeSessions()
+    worker = Worker("w_1", feed, sessions)
+    await worker.start()
+    feed.origin = b"another"
+    await worker.look()
+    sessions.live = {"ap_1": 1, "ap_2": 1}
+    await worker.look()
+    assert sessions.live == {"ap_1": 1, "ap_2": 1}
+    feed.changes.append(change(1, "ap_1"))
+    await worker.look()
+    assert sessions.live == {"ap_2": 1}
 
 
 async def test_a_worker_blind_for_too_long_cuts_everything():

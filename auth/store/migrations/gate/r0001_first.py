@@ -6,6 +6,7 @@ and its selector, and no line of the audit trail is changed or removed.
 
 from __future__ import annotations
 
+import secrets
 from typing import Final
 
 import sqlalchemy as sa
@@ -16,6 +17,7 @@ down_revision = None
 branch_labels = None
 depends_on = None
 
+_TOKEN_OCTETS: Final = 16
 _ABORT: Final = "BEGIN SELECT RAISE(ABORT, '{why}'); END"
 _TRIGGERS: Final = (
     "CREATE TRIGGER app_password_stays_revoked BEFORE UPDATE ON app_password "
@@ -30,7 +32,7 @@ _TRIGGERS: Final = (
     "CREATE TRIGGER audit_stays BEFORE DELETE ON audit "
     + _ABORT.format(why="the audit trail is append-only"),
     "CREATE TRIGGER feed_only_grows BEFORE UPDATE ON feed WHEN NEW.seq <= OLD.seq "
-    + _ABORT.format(why="the feed only grows"),
+    "OR NEW.token = OLD.token " + _ABORT.format(why="the feed only grows"),
 )
 
 
@@ -152,13 +154,15 @@ def _feed() -> None:
         "feed",
         sa.Column("id", sa.Integer, nullable=False, autoincrement=False),
         sa.Column("seq", sa.Integer, nullable=False),
+        sa.Column("token", sa.LargeBinary, nullable=False),
         sa.PrimaryKeyConstraint("id", name="pk_feed"),
         sa.CheckConstraint("id = 1", name="ck_feed_one_row"),
     )
-    op.bulk_insert(feed, [{"id": 1, "seq": 0}])
+    op.bulk_insert(feed, [{"id": 1, "seq": 0, "token": secrets.token_bytes(_TOKEN_OCTETS)}])
     op.create_table(
         "change",
         sa.Column("seq", sa.Integer, nullable=False, autoincrement=False),
+        sa.Column("token", sa.LargeBinary, nullable=False),
         sa.Column("kind", sa.Text, nullable=False),
         sa.Column("account_id", sa.Text, nullable=False),
         sa.Column("app_password_ids", sa.Text, nullable=False),

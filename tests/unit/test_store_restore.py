@@ -1,0 +1,99 @@
+"""A store restored in place while a gate serves: nothing remembered of the other history lets anyone in."""
+
+import sqlite3
+from contextlib import closing
+from ipaddress import ip_address
+
+from auth.gate import Clock, Gate, SignIn
+from auth.refusal import Reason
+from auth.secret import Secret
+from auth.throttle import AddressThrottle
+from proxy.worker import Worker
+from scopes.model import Grant, Service
+from support.insiders import Unwatched
+from support.office import ALICE, OPERATOR, Office, office, raw
+
+
+def back_up(here: Office) -> None:
+    """Copy the store as `sqlite3 .backup` does."""
+    with raw(here.folder) as store, raw(here.folder, "backup.db") as copy:
+        store.backup(copy)
+
+
+def restore(here: Office) -> None:
+    """Write the copy back into the open store, as `sqlite3 .restore` does."""
+    with raw(here.folder, "backup.db") as copy, closing(sqlite3.connect(here.folder / "gate.db")) as store:
+        copy.backup(store)
+
+
+class Door:
+    """A gate with a worker, as one process has them."""
+
+    def __init__(self, here: Office) -> None:
+        self.cuts = 0
+        self.worker = Worker("w_1", here.store, self)
+        clock = Clock(wall=here.clock, monotonic=lambda: 0.0, sleep=_at_once)
+        self._gate = Gate(here.store, here.hasher, here.keys, AddressThrottle(), clock=clock)
+
+    def cut(self, app_password_ids) -> int:
+        return 0
+
+    def cut_all(self) -> int:
+        self.cuts += 1
+        return 1
+
+    async def admit(self, password: Secret):
+        peer = ip_address("192.0.2.1")
+        wanted = SignIn(name=ALICE, secret=password, service=Service.IMAP, peer=peer)
+        return await self._gate.admit(wanted, Unwatched())
+
+
+async def _at_once(_seconds: float) -> None:
+    """No refusal needs to take its time here."""
+
+
+async def test_a_number_that_comes_again_after_a_restore_vouches_for_nothing(tmp_path):
+    async with office(tmp_path) as here:
+        await here.enrolled()
+        phone, door = (await here.mint("phone")).password, Door(here)
+        back_up(here)
+        await here.mint("tablet")
+        await door.worker.start()
+        assert isinstance(await door.admit(phone), Grant)
+        number = (await here.store.feed_mark()).seq
+        restore(here)
+        done = await here.accounts.revoke(ALICE, "phone", OPERATOR)
+        assert done.change == number, "or this test shows nothing"
+        assert (await door.admit(phone)).reason is Reason.REVOKED
+        await door.worker.look()
+        assert door.cuts == 1
+
+
+async def test_who_signed_in_before_a_restore_is_cut_also_when_much_has_happened_since(tmp_path):
+    async with office(tmp_path) as here:
+        await here.enrolled()
+        phone, door = (await here.mint("phone")).password, Door(here)
+        back_up(here)
+        await here.mint("tablet")
+        await door.worker.start()
+        restore(here)
+        await here.accounts.revoke(ALICE, "phone", OPERATOR)
+        await here.mint("laptop")
+        await door.worker.look()
+        assert door.cuts == 1
+        assert (await door.admit(phone)).reason is Reason.REVOKED
+        await door.worker.look()
+        assert door.cuts == 1
+
+
+async def test_a_store_restored_to_the_same_moment_is_no_other_history(tmp_path):
+    async with office(tmp_path) as here:
+        await here.enrolled()
+        phone, door = (await here.mint("phone")).password, Door(here)
+        await door.worker.start()
+        assert isinstance(await door.admit(phone), Grant)
+        back_up(here)
+        restore(here)
+        await door.worker.look()
+        assert door.cuts == 0
+        assert isinstance(await door.admit(phone), Grant)
