@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, Final, Self, TypeVar
 
 from sqlalchemy import URL, Connection, event
-from sqlalchemy.engine import make_url
+from sqlalchemy.engine import ExceptionContext, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
@@ -32,6 +32,8 @@ T = TypeVar("T")
 
 BUSY_S: Final = 5.0
 """How long a statement waits for another process's write; ours take milliseconds."""
+STALE: Final = frozenset({"SQLITE_NOTADB", "SQLITE_CORRUPT"})
+"""A damaged file. A connection keeps the pages it has read until the next commit, also of a mended file."""
 _CONNECTIONS: Final = 5
 """Threads of one file in one process: reads are short, writes come one by one."""
 _FAILURES: Final = (SQLAlchemyError, sqlite3.Error, OSError, UnicodeError, OverflowError, MemoryError)
@@ -173,6 +175,11 @@ def _engine(path: Path, synchronous: str, busy_s: float) -> AsyncEngine:
         if opening is not None:
             connection.exec_driver_sql(opening)
 
+    def renew(context: ExceptionContext) -> None:
+        if cause_of(context.original_exception) in STALE:
+            context.is_disconnect = True  # every connection of the pool is replaced before its next use
+
     event.listen(engine.sync_engine, "connect", prepare)
+    event.listen(engine.sync_engine, "handle_error", renew)
     event.listen(engine.sync_engine, "begin", begin)
     return engine

@@ -13,12 +13,13 @@ import os
 import secrets
 import sqlite3
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
 from sqlalchemy import insert, update
 
-from auth.store.engine import Tx, cause_of
+from auth.store.engine import STALE, Tx, cause_of
 from auth.store.errors import StoreUnavailable, understood
 from auth.store.rows import Change, ChangeKind, FeedMark
 from auth.store.schema import change, feed
@@ -35,12 +36,11 @@ class FeedCheck:
 
     def __init__(self, path: Path) -> None:
         self._path = os.fspath(path)
+        self._address = f"{path.absolute().as_uri()}?mode=rw"
+        self._closed = False
         try:
             self._file = self._identity()
-            self._connection = sqlite3.connect(
-                f"{path.absolute().as_uri()}?mode=rw", uri=True, timeout=0, isolation_level=None
-            )
-            self._connection.execute("PRAGMA query_only=ON")
+            self._connection = self._connect()
         except (sqlite3.Error, OSError) as error:
             cause = cause_of(error)
         else:
@@ -72,7 +72,17 @@ class FeedCheck:
 
     def close(self) -> None:
         """Close the connection; a later check fails."""
+        self._closed = True
         self._connection.close()
+
+    def _connect(self) -> sqlite3.Connection:
+        connection = sqlite3.connect(self._address, uri=True, timeout=0, isolation_level=None)
+        try:
+            connection.execute("PRAGMA query_only=ON")
+        except BaseException:
+            connection.close()
+            raise
+        return connection
 
     def _ask(self, question: str, *values: int) -> list[Any]:
         """Ask now. Fails also when another file has taken the store's place: changes are written there."""
@@ -81,11 +91,20 @@ class FeedCheck:
             same_file = self._identity() == self._file
         except (sqlite3.Error, OSError) as error:
             cause = cause_of(error)
+            if cause in STALE and not self._closed:
+                self._renew()
         else:
             if same_file:
                 return rows
             cause = "the file was replaced"
         raise StoreUnavailable(f"change feed: {cause}")
+
+    def _renew(self) -> None:
+        """Take another connection for the next check: this one would go on seeing the pages it has read."""
+        with suppress(sqlite3.Error):
+            renewed = self._connect()
+            self._connection.close()
+            self._connection = renewed
 
     def _identity(self) -> tuple[int, int]:
         status = os.stat(self._path)  # noqa: PTH116 - on the hot path

@@ -208,6 +208,14 @@ def test_a_file_that_is_not_there_has_no_feed(tmp_path):
         FeedCheck(tmp_path / "folder")
 
 
+async def test_a_closed_check_stays_closed(tmp_path):
+    async with opened(tmp_path) as store:
+        pass
+    for _ in range(2):
+        with pytest.raises(StoreUnavailable, match="ProgrammingError"):
+            await store.feed_mark()
+
+
 def test_a_closed_check_fails(tmp_path):
     path, connection = file_with_feed(tmp_path)
     check = FeedCheck(path)

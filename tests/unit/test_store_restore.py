@@ -3,10 +3,14 @@
 import sqlite3
 from contextlib import closing
 from ipaddress import ip_address
+from pathlib import Path
+
+import pytest
 
 from auth.gate import Clock, Gate, SignIn
 from auth.refusal import Reason
 from auth.secret import Secret
+from auth.store.errors import StoreUnavailable
 from auth.throttle import AddressThrottle
 from proxy.worker import Worker
 from scopes.model import Grant, Service
@@ -97,3 +101,30 @@ async def test_a_store_restored_to_the_same_moment_is_no_other_history(tmp_path)
         await door.worker.look()
         assert door.cuts == 0
         assert isinstance(await door.admit(phone), Grant)
+
+
+@pytest.mark.parametrize("octets", [b"no database " * 20_000, b"", b"\xff" * 10_000])
+async def test_a_file_that_was_damaged_in_place_is_read_anew_once_it_is_mended(tmp_path, octets):
+    file = tmp_path / "gate.db"
+    async with office(tmp_path) as here:
+        await here.enrolled()
+        phone, door = (await here.mint("phone")).password, Door(here)
+        known = await here.store.feed_mark()
+        with raw(tmp_path) as store:
+            assert store.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone() == (0, 0, 0)
+        whole = file.read_bytes()
+        overwrite(file, octets)
+        with pytest.raises(StoreUnavailable):
+            await here.store.feed_mark()
+        with pytest.raises(StoreUnavailable):
+            await here.accounts.active(ALICE)
+        overwrite(file, whole)
+        assert await here.store.feed_mark() == known
+        assert isinstance(await door.admit(phone), Grant)
+
+
+def overwrite(file: Path, octets: bytes) -> None:
+    """Change what the file holds; it stays the same file."""
+    with file.open("r+b") as opened:
+        opened.write(octets)
+        opened.truncate(len(octets))
