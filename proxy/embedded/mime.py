@@ -1,8 +1,9 @@
 """The parts of a message as byte ranges of the message itself (RFC 2045, RFC 2046, RFC 5322).
 
 Nothing is decoded, rebuilt or copied until a client asks for it, so what goes out is what came in. Every
-octet string is a message to this parser: broken structure becomes fewer parts, never an error. Depth and
-number of parts are bounded. Lines must end with CRLF (`messagefile.with_crlf`).
+octet string is a message to this parser: broken structure becomes fewer parts, never an error. Depth is
+bounded, and a whole message has one `_Room` for all that is found in it, however it is nested: what lies
+deeper, or comes later, is one opaque part. Lines must end with CRLF (`messagefile.with_crlf`).
 """
 
 from __future__ import annotations
@@ -13,11 +14,15 @@ from typing import Final, NamedTuple
 
 _DEPTH: Final = 16
 _PARTS: Final = 1_000
-"""Parts below one multipart; what follows belongs to the last."""
+"""Parts of one message; what follows within a multipart belongs to its last."""
+_BOUNDARIES: Final = 10_000
+"""Lines of one message that begin as a boundary does."""
 _VALUE_OCTETS: Final = 8_192
 """As much of a structured header field is looked at."""
 _HEADER_OCTETS: Final = 262_144
 """As much of a header is looked at for fields of interest."""
+_ALL_HEADER_OCTETS: Final = 4 * _HEADER_OCTETS
+"""As much of all headers of one message; a field of four octets costs a hundred in memory."""
 _FIELD: Final = re.compile(rb"^([!-9;-~]+)[ \t]*:([^\n]*+(?:\n[ \t][^\n]*+)*+\n?)", re.MULTILINE)
 _BOUNDARY_END: Final = re.compile(rb"(--)?[ \t]*(?:\r\n|\Z)")
 _FOLD: Final = re.compile(rb"\r\n(?=[ \t])")
@@ -85,29 +90,40 @@ class Part:
         return b"".join(raw if raw.endswith(b"\n") else raw + b"\r\n" for raw in kept) + b"\r\n"
 
 
+@dataclass(slots=True)
+class _Room:
+    """What may still be found in the message."""
+
+    parts: int = _PARTS
+    boundaries: int = _BOUNDARIES
+    header_octets: int = _ALL_HEADER_OCTETS
+
+
 class _Span(NamedTuple):
     """Where a part stands in the whole message, and how deep."""
 
     text: bytes
     start: int
     end: int
+    room: _Room
     depth: int = 0
 
 
 def parse(text: bytes) -> Part:
     """Take a message apart."""
-    return _part(_Span(text, 0, len(text)), default=_TEXT)
+    return _part(_Span(text, 0, len(text), _Room()), default=_TEXT)
 
 
 def _part(span: _Span, *, default: Kind) -> Part:
     body = _body_start(span)
-    header = span.text[span.start : min(body, span.start + _HEADER_OCTETS)]
-    fields = tuple((f[1].lower(), _unfold(f[2])) for f in _FIELD.finditer(header))
+    fields = _fields(span, body)
     said = next((value for name, value in fields if name == b"content-type"), None)
     kind, parameters = content_type(said) if said is not None else (default, ())
     parts = _inner_parts(span._replace(start=body, depth=span.depth + 1), kind, dict(parameters))
-    if not parts and (kind == _MESSAGE or kind[0] == b"multipart"):
-        kind, parameters = (_OPAQUE if kind == _MESSAGE else _TEXT), ()
+    if parts is None:
+        kind, parameters, parts = _OPAQUE, (), ()
+    elif not parts and kind[0] == b"multipart":
+        kind, parameters = _TEXT, ()
     return Part(
         text=span.text,
         start=span.start,
@@ -120,22 +136,36 @@ def _part(span: _Span, *, default: Kind) -> Part:
     )
 
 
-def _inner_parts(span: _Span, kind: Kind, parameters: dict[bytes, bytes]) -> tuple[Part, ...]:
-    if span.depth > _DEPTH:
+def _fields(span: _Span, body: int) -> tuple[tuple[bytes, bytes], ...]:
+    """Name and value of the fields before `body`, as far as they are looked at."""
+    room = span.room
+    header = span.text[span.start : min(body, span.start + min(_HEADER_OCTETS, room.header_octets))]
+    room.header_octets -= len(header)
+    return tuple((f[1].lower(), _unfold(f[2])) for f in _FIELD.finditer(header))
+
+
+def _inner_parts(span: _Span, kind: Kind, parameters: dict[bytes, bytes]) -> tuple[Part, ...] | None:
+    """The parts right below; None where there may be some that are not looked for."""
+    if kind != _MESSAGE and kind[0] != b"multipart":
         return ()
+    room = span.room
+    if span.depth > _DEPTH or room.parts <= 1 or not room.boundaries:
+        return None
     if kind == _MESSAGE:
+        room.parts -= 1
         return (_part(span, default=_TEXT),)
     boundary = parameters.get(b"boundary")
-    if kind[0] != b"multipart" or not boundary:
+    if not boundary:
         return ()
     default = _MESSAGE if kind[1] == b"digest" else _TEXT
     ranges = _ranges(span, boundary)
+    room.parts -= len(ranges)
     return tuple(_part(span._replace(start=start, end=end), default=default) for start, end in ranges)
 
 
 def _body_start(span: _Span) -> int:
     """Where the body begins: behind the first empty line, at the end when there is none."""
-    text, start, end, _ = span
+    text, start, end = span.text, span.start, span.end
     if text.startswith(b"\r\n", start, end):
         return start + 2
     empty = text.find(b"\r\n\r\n", start, end)
@@ -144,12 +174,13 @@ def _body_start(span: _Span) -> int:
 
 def _ranges(span: _Span, boundary: bytes) -> list[tuple[int, int]]:
     """Byte ranges between the boundary lines; the CRLF before such a line belongs to it (RFC 2046 §5.1.1)."""
-    text, start, end, _ = span
+    text, start, end, room = span.text, span.start, span.end, span.room
     marker = b"\n--" + boundary
     ranges: list[tuple[int, int]] = []
     opened: int | None = None
     at = text.find(marker, start - 1, end)
-    while at >= 0 and len(ranges) < _PARTS:
+    while at >= 0 and len(ranges) + 1 < room.parts and room.boundaries:
+        room.boundaries -= 1
         line = _BOUNDARY_END.match(text, at + len(marker), end)
         if line is not None:
             if opened is not None:

@@ -219,6 +219,51 @@ def test_broken_messages_have_a_sound_structure(message):
     assert section(b"BODY[]", message) == message
 
 
+def every_part(part):
+    return [part, *(below for inner in part.parts for below in every_part(inner))]
+
+
+def multipart(boundary: bytes, *parts: bytes) -> bytes:
+    head = b"Content-Type: multipart/mixed; boundary=%b\r\n\r\n" % boundary
+    return head + b"".join(b"--%b\r\n%b\r\n" % (boundary, part) for part in parts) + b"--%b--\r\n" % boundary
+
+
+def test_a_whole_message_has_one_budget_of_parts():
+    """A thousand below each multipart, sixteen levels deep, were as many as its octets could hold."""
+    leaves = multipart(b"inner", *[b"\r\nleaf"] * 100)
+    message = multipart(b"outer", *[leaves] * 100)
+    found = mime.parse(message)
+    assert len(found.parts) == 100
+    assert len(every_part(found)) <= 1_001
+    assert len(found.parts[0].parts) == 100
+    last = found.parts[-1]
+    assert (last.kind, last.parts) == ((b"application", b"octet-stream"), ())
+    assert section(b"BODY[100]", message) == leaves[leaves.index(b"--inner") :]
+
+
+@pytest.mark.parametrize("kind", [b"multipart/mixed; boundary=b", b"message/rfc822"])
+def test_what_lies_too_deep_is_one_opaque_part(kind):
+    message = b"\r\nbottom"
+    for level in range(40):
+        message = (
+            multipart(b"b%d" % level, message)
+            if kind.startswith(b"multipart")
+            else b"Content-Type: message/rfc822\r\n\r\n" + message
+        )
+    parts = every_part(mime.parse(message))
+    assert len(parts) == 17
+    assert parts[-1].kind == (b"application", b"octet-stream")
+    assert b"bottom" in parts[-1].body_octets()
+
+
+def test_headers_and_would_be_boundaries_of_a_message_are_looked_at_so_far():
+    fields = b"X: y\r\n" * 40_000
+    found = mime.parse(multipart(b"b", *[fields + b"\r\nbody"] * 20))
+    assert sum(len(part.fields) for part in every_part(found)) < 200_000
+    assert [part.body_octets() for part in found.parts] == [b"body"] * 20
+    assert mime.parse(multipart(b"b", b"\r\none", b"--bx\r\n" * 20_000, b"\r\ntwo")).parts[2:] == ()
+
+
 @given(
     st.lists(
         st.sampled_from([*NESTED.splitlines(keepends=True), b"\r\n", b"--x y--\r\n", b"\n", b"--q\r\n"])
