@@ -153,6 +153,11 @@ class Look:
         """Octets with CRLF."""
         return self.mailbox.folder.size(self.uid)
 
+    @property
+    def octets_read(self) -> int:
+        """How much of the message has been read for this."""
+        return len(self._part.text) if self._part is not None else 0
+
     def part(self) -> Part:
         """The message taken apart."""
         if self._part is None:

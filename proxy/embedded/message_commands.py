@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
+from proxy import limits
 from proxy.embedded import foldernames
 from proxy.embedded.arguments import BadArgumentsError
 from proxy.embedded.call import RefusedError, mailbox_of
 from proxy.embedded.fetch import Datum, Section, answers, flag_list, read_items
 from proxy.embedded.folder import MessageGoneError
 from proxy.embedded.folder_commands import target
-from proxy.embedded.mailbox import Mailbox, StoreMode
+from proxy.embedded.mailbox import Look, Mailbox, StoreMode
+from proxy.embedded.outbox import PAUSE
 from proxy.embedded.search import UnknownCharsetError, read_search
 from proxy.embedded.sequence import SequenceSet, compact
 
@@ -21,6 +23,23 @@ if TYPE_CHECKING:
     from proxy.embedded.fetch import Item, Octets
 
 _GONE = "[EXPUNGEISSUED] some messages are not there any more"
+_LOOK_OCTETS: Final = 1_024
+"""What it costs to look at a message of which nothing is read, in octets read."""
+
+
+class _Pace:
+    """Says when a command that goes over many messages has worked long enough for one turn."""
+
+    def __init__(self) -> None:
+        self._left = limits.EMBEDDED_TURN_OCTETS
+
+    def after(self, message: Look) -> tuple[bytes, ...]:
+        """What to send behind one message: nothing, or a pause."""
+        self._left -= _LOOK_OCTETS + message.octets_read
+        if self._left > 0:
+            return ()
+        self._left = limits.EMBEDDED_TURN_OCTETS
+        return (PAUSE,)
 
 
 def _numbers(call: Call, mailbox: Mailbox) -> list[int]:
@@ -68,12 +87,15 @@ def search(session: Session, call: Call) -> Generator[bytes, None, bytes]:
     except UnknownCharsetError:
         raise RefusedError("[BADCHARSET (US-ASCII UTF-8)] unknown character set") from None
     found = []
+    pace = _Pace()
     for number, uid in enumerate(mailbox.uids, 1):
+        message = mailbox.look_at(number)
         try:
-            if test(mailbox.look_at(number)):
+            if test(message):
                 found.append(uid if call.by_uid else number)
         except MessageGoneError:
             continue
+        yield from pace.after(message)
     yield b"* %b\r\n" % b" ".join([b"SEARCH", *(b"%d" % one for one in found)])
     return b"searched"
 
@@ -87,21 +109,23 @@ def fetch(session: Session, call: Call) -> Generator[Octets, None, bytes]:
     if call.by_uid and Datum.UID not in items:
         items = (Datum.UID, *items)
     gone = False
+    pace = _Pace()
     for number in numbers:
+        message = mailbox.look_at(number)
         try:
-            pieces = _fetched(mailbox, number, items)
+            pieces = _fetched(mailbox, message, items)
         except MessageGoneError:
             gone = True
         else:
             yield from pieces
+            yield from pace.after(message)
     if gone:
         raise RefusedError(_GONE)
     return b"fetched"
 
 
-def _fetched(mailbox: Mailbox, number: int, items: tuple[Item, ...]) -> list[Octets]:
+def _fetched(mailbox: Mailbox, message: Look, items: tuple[Item, ...]) -> list[Octets]:
     """The whole answer about one message, so that nothing is sent of one that cannot be read."""
-    message = mailbox.look_at(number)
     marks = mailbox.writable and any(isinstance(item, Section) and not item.peek for item in items)
     if marks and "\\Seen" not in message.flags():
         mailbox.store(message.uid, ("\\Seen",), StoreMode.ADD)
@@ -109,7 +133,7 @@ def _fetched(mailbox: Mailbox, number: int, items: tuple[Item, ...]) -> list[Oct
     told = answers(items, message)
     if Datum.FLAGS in items:
         mailbox.know(message.uid)
-    return [b"* %d FETCH " % number, *told, b"\r\n"]
+    return [b"* %d FETCH " % message.number, *told, b"\r\n"]
 
 
 def store(session: Session, call: Call) -> Generator[bytes, None, bytes]:

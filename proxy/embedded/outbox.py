@@ -1,7 +1,9 @@
 """What a session still has to send, given to the transport piece by piece.
 
 Pieces may be iterators, so a message leaves the disk when the client is ready for it and a client that does
-not read holds a bounded number of octets here. `drained` is called each time everything has gone out.
+not read holds a bounded number of octets here. Making them is work in the one thread that serves every
+session, so pieces may hold a `PAUSE`: the others get their turn. `drained` is called each time everything has
+gone out.
 """
 
 from __future__ import annotations
@@ -17,7 +19,19 @@ if TYPE_CHECKING:
 
     Octets = bytes | memoryview
 
+PAUSE: Final = b""
+"""A piece (any empty one) behind which other sessions get their turn."""
 _CHUNK_OCTETS: Final = 65_536
+
+
+class Timer(Protocol):
+    """A call to come (Twisted's `IDelayedCall`)."""
+
+    def active(self) -> bool:
+        """Whether it is still to come."""
+
+    def cancel(self) -> None:
+        """Call it off."""
 
 
 class Sink(Protocol):
@@ -37,9 +51,13 @@ class Sink(Protocol):
 class Outbox:
     """A queue of octets in front of a transport."""
 
-    def __init__(self, sink: Sink, drained: Callable[[], None]) -> None:
+    def __init__(
+        self, sink: Sink, drained: Callable[[], None], later: Callable[[Callable[[], None]], Timer]
+    ) -> None:
         self._sink = sink
         self._drained = drained
+        self._later = later
+        self._pause: Timer | None = None
         self._waiting: deque[Iterator[Octets]] = deque()
         self._registered = False
 
@@ -57,19 +75,24 @@ class Outbox:
 
     def resumeProducing(self) -> None:  # noqa: N802 - Twisted's interface
         """Send the next pieces, about a chunk of them; a long piece goes out in slices."""
+        self._end_pause()
         batch: list[Octets] = []
         size = 0
         while self._waiting and size < _CHUNK_OCTETS:
             piece = next(self._waiting[0], None)
             if piece is None:
                 self._waiting.popleft()
+            elif not piece:
+                break
             elif len(piece) > _CHUNK_OCTETS:
                 self._waiting.appendleft(_slices(piece))
             else:
                 batch.append(piece)
                 size += len(piece)
         if batch:
-            self._sink.write(b"".join(batch))
+            self._sink.write(b"".join(batch))  # the sink asks again, in another turn
+        elif self._waiting:
+            self._pause = self._later(self.resumeProducing)
         else:
             self._registered = False
             self._sink.unregisterProducer()
@@ -78,6 +101,12 @@ class Outbox:
     def stopProducing(self) -> None:  # noqa: N802 - Twisted's interface
         """The connection is gone."""
         self._waiting.clear()
+        self._end_pause()
+
+    def _end_pause(self) -> None:
+        pause, self._pause = self._pause, None
+        if pause is not None and pause.active():
+            pause.cancel()
 
 
 def _slices(octets: Octets) -> Iterator[Octets]:

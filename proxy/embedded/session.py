@@ -30,7 +30,7 @@ from proxy.embedded.commands import COMMANDS
 from proxy.embedded.folder import MessageGoneError
 from proxy.embedded.foldernames import BadNameError
 from proxy.embedded.maildir import FolderRefusedError
-from proxy.embedded.outbox import Outbox, Sink
+from proxy.embedded.outbox import Outbox, Sink, Timer
 from proxy.imap.grammar import (
     BadCommand,
     Continue,
@@ -67,16 +67,6 @@ _FRAME_LIMITS: Final = FrameLimits(
 )
 _NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 _BUG: Final = b"[SERVERBUG] internal error"
-
-
-class Timer(Protocol):
-    """A call to come (Twisted's `IDelayedCall`)."""
-
-    def active(self) -> bool:
-        """Whether it is still to come."""
-
-    def cancel(self) -> None:
-        """Call it off."""
 
 
 class Clock(Protocol):
@@ -125,7 +115,7 @@ class MailSession(IMAP4Server):
     def connectionMade(self) -> None:  # noqa: N802
         """Greet."""
         self._wire = cast("Wire", self.transport)
-        self._outbox = Outbox(self._wire, self._work)
+        self._outbox = Outbox(self._wire, self._work, lambda go_on: self._clock.callLater(0, go_on))
         super().connectionMade()
 
     def dataReceived(self, data: bytes) -> None:  # noqa: N802

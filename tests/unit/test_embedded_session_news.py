@@ -69,6 +69,25 @@ def test_what_a_client_does_not_read_is_not_made(inbox):
     assert inbox.wire.producerState == "producing"
 
 
+@pytest.mark.parametrize(
+    ("command", "reply"),
+    [
+        (b"SEARCH BODY zzz", b"* SEARCH\r\na OK searched\r\n"),
+        (b"FETCH 3:4 BODY.PEEK[9]", b"* 4 FETCH (BODY[9] NIL)\r\na OK fetched\r\n"),
+    ],
+)
+def test_others_are_answered_between_large_messages(inbox, tmp_path, command, reply):
+    for _ in range(2):
+        inbox.mail.folder("INBOX").add(b"\r\n" + b"x" * 300_000, letters="", received=None)
+    inbox.say(b"x NOOP\r\n")
+    inbox.session.dataReceived(b"a " + command + b"\r\n")
+    inbox.wire.producer.resumeProducing()
+    assert reply not in inbox.wire.value()
+    other = Dialog(tmp_path, inbox.mail).sign_in()
+    assert other.say(b"b NOOP\r\n") == b"b OK done\r\n"
+    assert inbox._said().endswith(reply)
+
+
 # --- news ---------------------------------------------------------------------------------------------------
 
 
