@@ -8,13 +8,13 @@ Keywords other than `$Forwarded` are never kept, so no message has them.
 from __future__ import annotations
 
 import re
-from datetime import UTC, date, datetime
+from datetime import date
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Final, Protocol
 
 from proxy.embedded.arguments import Arguments, BadArgumentsError
 from proxy.embedded.messagefile import FLAG_LETTERS
-from proxy.embedded.wirevalues import MONTHS
+from proxy.embedded.wirevalues import MONTHS, moment
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -71,6 +71,8 @@ _FLAG_KEYS: Final = {
 }
 _KEYWORDS: Final = {flag.upper().encode("ascii"): flag for flag in FLAG_LETTERS}
 _FIELD_KEYS: Final = frozenset({b"BCC", b"CC", b"FROM", b"SUBJECT", b"TO"})
+_DATE_OCTETS: Final = 256
+"""As much of a Date field is read."""
 _DATE_KEYS: Final = frozenset({b"BEFORE", b"ON", b"SINCE"})
 _CHARSET: Final = re.compile(rb"CHARSET ", re.IGNORECASE)
 _SET_STARTS: Final = re.compile(rb"(?=[0-9*])")
@@ -219,14 +221,14 @@ def _dated(name: bytes, day: date) -> Test:
 
 
 def _received_day(m: Candidate) -> date | None:
-    return datetime.fromtimestamp(m.received(), UTC).date()
+    return moment(m.received()).date()
 
 
 def _sent_day(m: Candidate) -> date | None:
     said = m.part().first(b"date")
     try:
-        return parsedate_to_datetime(said.decode("latin-1")).date() if said else None
-    except ValueError:
+        return parsedate_to_datetime(said[:_DATE_OCTETS].decode("latin-1")).date() if said else None
+    except (OverflowError, ValueError):  # years, days and zones may have any number of digits
         return None
 
 

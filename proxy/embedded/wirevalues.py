@@ -1,7 +1,8 @@
 """Values in IMAP's own notation: strings, lists, dates, ENVELOPE and BODYSTRUCTURE (RFC 3501 §7.4.2 and §9).
 
 Everything comes from the header as it stands, encoded words included. What a quoted string may not hold goes
-out as a literal, so any octet of any message can be sent.
+out as a literal, so any octet of any message can be sent. A field that cannot be read is absent, and never
+takes the rest of a message, or of a folder, with it.
 """
 
 from __future__ import annotations
@@ -44,9 +45,17 @@ def parenthesised(items: Iterable[bytes]) -> bytes:
     return b"(%b)" % b" ".join(items)
 
 
+def moment(seconds: float) -> datetime:
+    """Seconds since 1970 in UTC. A file's time may be anything: beyond the calendar is its nearest end."""
+    try:
+        return datetime.fromtimestamp(seconds, UTC)
+    except (OverflowError, ValueError, OSError):
+        return datetime.max.replace(tzinfo=UTC) if seconds > 0 else datetime.min.replace(tzinfo=UTC)
+
+
 def date_time(seconds: float) -> bytes:
     """An INTERNALDATE from seconds since 1970, in UTC, without the help of any locale."""
-    at = datetime.fromtimestamp(seconds, UTC)
+    at = moment(seconds)
     return b'"%2d-%b-%04d %02d:%02d:%02d +0000"' % (
         at.day,
         MONTHS[at.month - 1],
@@ -59,13 +68,13 @@ def date_time(seconds: float) -> bytes:
 
 def envelope(part: Part) -> bytes:
     """ENVELOPE of a message; an absent sender or reply-to is the from, as the RFC says."""
-    sender = part.first(b"from")
+    author = _addresses(part.first(b"from"))
     fields = [
         string(part.first(b"date")),
         string(part.first(b"subject")),
-        _addresses(sender),
-        _addresses(part.first(b"sender") or sender),
-        _addresses(part.first(b"reply-to") or sender),
+        author,
+        _addresses(sender) if (sender := part.first(b"sender")) else author,
+        _addresses(reply_to) if (reply_to := part.first(b"reply-to")) else author,
         _addresses(part.first(b"to")),
         _addresses(part.first(b"cc")),
         _addresses(part.first(b"bcc")),
@@ -79,8 +88,11 @@ def _addresses(value: bytes | None) -> bytes:
     """Addresses with name, NIL, local part and domain; groups are given as their members."""
     if not value:
         return NIL
-    text = value[:_ADDRESS_OCTETS].decode("latin-1")
-    found = [_address(name, address) for name, address in getaddresses([text]) if name or address]
+    try:
+        pairs = getaddresses([value[:_ADDRESS_OCTETS].decode("latin-1")])
+    except RecursionError:  # of comments within comments within comments
+        return NIL
+    found = [_address(name, address) for name, address in pairs if name or address]
     return b"(%b)" % b"".join(found) if found else NIL
 
 

@@ -176,6 +176,13 @@ def test_envelope_of_an_ordinary_and_of_a_wild_header():
     assert b"\0" not in shown
 
 
+@pytest.mark.parametrize("poison", [b"(" * 9_000, b"a:" * 9_000, b"<" * 9_000, b"@" * 9_000])
+def test_addresses_that_cannot_be_read_are_absent_and_the_rest_is_not(poison):
+    shown = envelope(mime.parse(b"Subject: x\r\nFrom: " + poison + b"\r\nTo: a@b\r\n\r\n"))
+    assert shown.startswith(b'(NIL "x" ')
+    assert shown.endswith(b'((NIL NIL "a" "b")) NIL NIL NIL NIL)')
+
+
 @pytest.mark.parametrize(
     ("octets", "sent"),
     [
@@ -195,6 +202,8 @@ def test_strings(octets, sent):
 def test_dates():
     assert date_time(0) == b'" 1-Jan-1970 00:00:00 +0000"'
     assert date_time(1_795_000_000.7) == b'"18-Nov-2026 11:06:40 +0000"'
+    assert date_time(1e30) == b'"31-Dec-9999 23:59:59 +0000"'
+    assert date_time(-1e30) == b'" 1-Jan-0001 00:00:00 +0000"'
 
 
 @pytest.mark.parametrize(

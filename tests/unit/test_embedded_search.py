@@ -202,6 +202,11 @@ def test_it_is_refused(keys):
         found(keys)
 
 
+def test_a_time_of_arrival_beyond_the_calendar_is_a_day_all_the_same():
+    assert found(b"SINCE 1-Jan-2026", message=Made(at=1e30))
+    assert found(b"BEFORE 1-Jan-2026", message=Made(at=-1e30))
+
+
 def test_an_unknown_charset_is_told_apart():
     with pytest.raises(UnknownCharsetError):
         found(b"CHARSET KOI8-R ALL")
@@ -211,6 +216,10 @@ def test_an_unknown_charset_is_told_apart():
     "octets",
     [
         b"Date: nonsense\r\n\r\n",
+        b"Date: Sat, 14 Nov 2026 23:30:00 +99999999999\r\n\r\n",
+        b"Date: Sat, 14 Nov 99999999999 23:30:00 +0000\r\n\r\n",
+        b"Date: Sat, 99999999999 Nov 2026 23:30:00 +0000\r\n\r\n",
+        b"Date: " + b"9" * 9_000 + b"\r\n\r\n",
         b"\r\n",
         b"Subject: =?none?b?!!?=\r\n\r\n",
         b"Content-Type: text/plain; charset=none\r\nContent-Transfer-Encoding: base64\r\n\r\n!!!",

@@ -355,6 +355,18 @@ def test_arguments_that_do_not_fit_do_nothing_else(inbox, command):
     assert inbox.say(b"z NOOP\r\n") == b"z OK done\r\n"
 
 
+def test_one_poisoned_message_does_not_take_the_others_along(inbox):
+    poison = b"From: " + b"(" * 3_000 + b"\r\nDate: 1 Jan 99999999999 00:00 +99999999999\r\n\r\n"
+    inbox.mail.folder("INBOX").add(poison, letters="S", received=None)
+    inbox.say(b"a NOOP\r\n")
+    said = inbox.say(b"b FETCH 1:3 ENVELOPE\r\n")
+    assert said.endswith(
+        b'* 3 FETCH (ENVELOPE ("1 Jan 99999999999 00:00 +99999999999" NIL %b))\r\nb OK fetched\r\n'
+        % b" ".join([b"NIL"] * 8)
+    )
+    assert inbox.say(b"c SEARCH SENTSINCE 1-Jan-1990\r\n") == b"* SEARCH\r\nc OK searched\r\n"
+
+
 def test_a_connection_that_goes_leaves_nothing_running(inbox):
     from twisted.internet.error import ConnectionDone
     from twisted.python.failure import Failure
