@@ -25,12 +25,11 @@ from typing import Final
 
 import proxy
 from auth.secret import Secret
+from config.address import SOCKET_PATH_OCTETS
 from proxy import limits
+from proxy.embedded.handover import GATE_USER, READY
 
 _LOG: Final = logging.getLogger("wicketgate.embedded")
-_READY: Final = b"ready\n"
-_SOCKET_PATH_OCTETS: Final = 103
-"""The shortest of the systems' limits (macOS); Linux takes 107."""
 _NAME_OCTETS: Final = 32
 """Room for the folder's random name and the socket's."""
 
@@ -161,7 +160,7 @@ class Child:
                 first = await process.stdout.readline()
         except (TimeoutError, ValueError):  # no line, or a line longer than the reader's buffer
             first = b""
-        if first != _READY:
+        if first != READY:
             await self._end()  # first, for its last words
             raise ChildFailedError(f"{self._name} did not start: {self._last_words or 'it said nothing'}")
         self._read(_discard(process.stdout))
@@ -206,7 +205,7 @@ class EmbeddedMail:
     `secret` as password.
     """
 
-    user: Final = "gate"
+    user: Final = GATE_USER
 
     def __init__(
         self,
@@ -261,7 +260,7 @@ def socket_folder(environ: Mapping[str, str]) -> Path:
     """Make a fresh folder, mode 0700, whose path is short enough for a socket in it."""
     for parent in (environ.get("XDG_RUNTIME_DIR", ""), tempfile.gettempdir()):
         usable = Path(parent).is_absolute() and os.access(parent, os.W_OK | os.X_OK)
-        if usable and len(os.fsencode(parent)) + _NAME_OCTETS <= _SOCKET_PATH_OCTETS:
+        if usable and len(os.fsencode(parent)) + _NAME_OCTETS <= SOCKET_PATH_OCTETS:
             return Path(tempfile.mkdtemp(prefix="wicketgate-", dir=parent))
     raise ChildFailedError("no folder with a short path for a socket: set XDG_RUNTIME_DIR or TMPDIR")
 

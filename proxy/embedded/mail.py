@@ -28,6 +28,7 @@ from zope.interface import implementer
 
 from auth.secret import Secret
 from proxy.embedded.durable import FILE_MODE, FOLDER_MODE
+from proxy.embedded.handover import READY
 from proxy.embedded.maildir import MailHome
 from proxy.embedded.session import Clock, MailSession
 
@@ -36,7 +37,6 @@ if TYPE_CHECKING:
 
     from twisted.internet.interfaces import IAddress
 
-READY: Final = b"ready\n"
 _LOCK_FILE: Final = "wicketgate-lock"
 _LOCK_WAIT_S: Final = 5.0
 _LOCK_LOOK_S: Final = 0.05

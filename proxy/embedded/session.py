@@ -29,6 +29,7 @@ from proxy.embedded.call import Call, Phase, RefusedError, Rule
 from proxy.embedded.commands import COMMANDS
 from proxy.embedded.folder import MessageGoneError
 from proxy.embedded.foldernames import BadNameError
+from proxy.embedded.handover import GATE_USER
 from proxy.embedded.maildir import FolderRefusedError
 from proxy.embedded.outbox import Outbox, Sink, Timer
 from proxy.imap.grammar import (
@@ -52,9 +53,6 @@ if TYPE_CHECKING:
 
     from proxy.embedded.mailbox import Mailbox
     from proxy.embedded.maildir import MailHome
-
-GATE_USER: Final = "gate"
-"""The only authentication id that may sign in."""
 
 _FRAME_LIMITS: Final = FrameLimits(
     line=limits.EMBEDDED_LINE_OCTETS,

@@ -16,6 +16,7 @@ from twisted.internet.testing import StringTransport
 
 from auth.secret import Secret
 from proxy.embedded.children import EmbeddedMail
+from proxy.embedded.handover import GATE_USER
 from proxy.embedded.mail import MailFactory
 from proxy.embedded.maildir import MailHome
 from proxy.embedded.session import MailSession
@@ -26,7 +27,7 @@ NOON_NS = 1_795_000_000 * 10**9
 HELLO = b"From: Bob <bob@example.org>\r\nSubject: Hello\r\n\r\nHow are you?\r\n"
 
 
-def plain(secret: Secret = SECRET, *, account: str = ALICE, user: str = "gate") -> bytes:
+def plain(secret: Secret = SECRET, *, account: str = ALICE, user: str = GATE_USER) -> bytes:
     """A SASL PLAIN message in base64."""
     return b64encode(b"\0".join((account.encode(), user.encode(), secret.reveal_bytes())))
 
@@ -166,7 +167,7 @@ def through_imaplib(mail: EmbeddedMail, account: str = ALICE) -> Iterator[UnixIm
     """imaplib, signed in."""
     client = UnixImap(mail.socket_path)
     try:
-        message = f"{account}\0gate\0{mail.secret.reveal()}".encode()
+        message = f"{account}\0{GATE_USER}\0{mail.secret.reveal()}".encode()
         client.authenticate("PLAIN", lambda _: message)
         yield client
     finally:
