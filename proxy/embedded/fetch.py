@@ -1,6 +1,6 @@
 """FETCH: what a client may ask of a message, and the answer in octets (RFC 3501 §6.4.5 and §7.4.2).
 
-Sections are cut out of the message as it stands, so `BODY[]`, `BODY[HEADER]` and a partial fetch agree to the
+Sections are taken from the message as it stands, so `BODY[]`, `BODY[HEADER]` and a partial fetch agree to the
 octet. They are views of it, not copies, and one answer has an end: what a message of some megabytes costs is
 its own octets, however often a command asks for them. Pure but for the `Source` it reads from.
 """
@@ -53,7 +53,7 @@ class Datum(StrEnum):
     BODY = "BODY"
 
 
-class Cut(StrEnum):
+class Which(StrEnum):
     """Which octets of a part; the words stand in the section."""
 
     ALL = ""
@@ -71,7 +71,7 @@ class Section:
     label: bytes
     """How the answer names it."""
     path: tuple[int, ...] = ()
-    cut: Cut = Cut.ALL
+    which: Which = Which.ALL
     names: frozenset[bytes] = frozenset()
     partial: tuple[int, int] | None = None
     """First octet and how many."""
@@ -88,12 +88,12 @@ _MACROS: Final = {
 }
 _OLD_SECTIONS: Final = {
     b"RFC822": Section(label=b"RFC822"),
-    b"RFC822.HEADER": Section(label=b"RFC822.HEADER", cut=Cut.HEADER, peek=True),
-    b"RFC822.TEXT": Section(label=b"RFC822.TEXT", cut=Cut.TEXT),
+    b"RFC822.HEADER": Section(label=b"RFC822.HEADER", which=Which.HEADER, peek=True),
+    b"RFC822.TEXT": Section(label=b"RFC822.TEXT", which=Which.TEXT),
 }
 _NAME: Final = re.compile(rb"[A-Za-z0-9.]+")
 _PATH: Final = re.compile(rb"([1-9][0-9]{0,4}(?:\.[1-9][0-9]{0,4}){0,30})(?=[\].])\.?")
-_CUT: Final = re.compile(rb"(HEADER\.FIELDS\.NOT|HEADER\.FIELDS|HEADER|TEXT|MIME)?", re.IGNORECASE)
+_WHICH: Final = re.compile(rb"(HEADER\.FIELDS\.NOT|HEADER\.FIELDS|HEADER|TEXT|MIME)?", re.IGNORECASE)
 _PLAIN_FIELD: Final = re.compile(rb"[A-Z0-9-]+")
 _PARTIAL: Final = re.compile(rb"<([0-9]{1,10})\.([1-9][0-9]{0,9})>")
 
@@ -134,20 +134,20 @@ def _section(arguments: Arguments, *, peek: bool) -> Section:
     """Read a section behind its `[`."""
     numbers = arguments.match(_PATH)
     path = tuple(int(number) for number in numbers[1].split(b".")) if numbers else ()
-    cut = Cut(arguments.need(_CUT, "a section")[0].decode("ascii").upper())
-    if (cut is Cut.MIME and not path) or (numbers and numbers[0].endswith(b".") and cut is Cut.ALL):
+    which = Which(arguments.need(_WHICH, "a section")[0].decode("ascii").upper())
+    if (which is Which.MIME and not path) or (numbers and numbers[0].endswith(b".") and which is Which.ALL):
         raise BadArgumentsError("expected a section")
     names: tuple[bytes, ...] = ()
-    if cut in {Cut.FIELDS, Cut.FIELDS_NOT}:
+    if which in {Which.FIELDS, Which.FIELDS_NOT}:
         arguments.space()
         names = arguments.listed(arguments.astring)
     if not arguments.take(b"]"):
         raise BadArgumentsError("expected the end of the section")
     partial = arguments.match(_PARTIAL)
     return Section(
-        label=_label(path, cut, names, partial),
+        label=_label(path, which, names, partial),
         path=path,
-        cut=cut,
+        which=which,
         names=frozenset(name.lower() for name in names),
         partial=(int(partial[1]), int(partial[2])) if partial else None,
         peek=peek,
@@ -155,9 +155,9 @@ def _section(arguments: Arguments, *, peek: bool) -> Section:
 
 
 def _label(
-    path: tuple[int, ...], cut: Cut, names: tuple[bytes, ...], partial: re.Match[bytes] | None
+    path: tuple[int, ...], which: Which, names: tuple[bytes, ...], partial: re.Match[bytes] | None
 ) -> bytes:
-    words = [b"%d" % number for number in path] + ([cut.value.encode("ascii")] if cut else [])
+    words = [b"%d" % number for number in path] + ([which.value.encode("ascii")] if which else [])
     listed = b" " + parenthesised(_field_name(name) for name in names) if names else b""
     origin = b"<%d>" % int(partial[1]) if partial else b""
     return b"BODY[%b%b]%b" % (b".".join(words), listed, origin)
@@ -215,9 +215,9 @@ def flag_list(flags: tuple[str, ...]) -> bytes:
 
 
 def octets_of(section: Section, message: Part) -> Octets | None:
-    """Cut a section out of a message, without a copy; None when there is no such part."""
+    """Take a section out of a message, without a copy; None when there is no such part."""
     found = _walk(message, section.path)
-    whole = _cut(section, found, top=not section.path) if found is not None else None
+    whole = _taken(section, found, top=not section.path) if found is not None else None
     if whole is None or section.partial is None:
         return whole
     start, length = section.partial
@@ -240,19 +240,19 @@ def _walk(message: Part, path: tuple[int, ...]) -> Part | None:
     return at
 
 
-def _cut(section: Section, part: Part, *, top: bool) -> Octets | None:
+def _taken(section: Section, part: Part, *, top: bool) -> Octets | None:
     whole = memoryview(part.text)
-    if section.cut is Cut.MIME:
+    if section.which is Which.MIME:
         return whole[part.start : part.body]
-    if section.cut is Cut.ALL:
+    if section.which is Which.ALL:
         return whole[part.start if top else part.body : part.end]
     message = part if top else part.message
     if message is None:
         return None
-    match section.cut:
-        case Cut.HEADER:
+    match section.which:
+        case Which.HEADER:
             return whole[message.start : message.body]
-        case Cut.TEXT:
+        case Which.TEXT:
             return whole[message.body : message.end]
         case _:
-            return message.chosen_fields(section.names, wanted=section.cut is Cut.FIELDS)
+            return message.chosen_fields(section.names, wanted=section.which is Which.FIELDS)
