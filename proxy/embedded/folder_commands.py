@@ -95,9 +95,10 @@ def list_folders(session: Session, call: Call) -> Generator[bytes, None, bytes]:
     names = folders if call.name == b"LIST" else home.subscribed()
     shown = set(names) | {above for name in names for above in foldernames.parents(name)}
     for name in sorted(shown, key=lambda name: (name != foldernames.INBOX, name)):
-        # A name that only stands above others is told when the pattern cannot reach below it (%).
         real = name in names
-        if foldernames.matches(wanted, name) and (real or (call.name == b"LIST" or wanted.endswith("%"))):
+        # RFC 3501 §6.3.9: LSUB tells a name that only stands above others when the pattern (%) ends there.
+        told = real or call.name == b"LIST" or wanted.endswith("%")
+        if told and foldernames.matches(wanted, name):
             attributes = [] if real and name in folders else ["\\Noselect"]
             yield _listed(call.name, attributes + _special(name), name)
     return b"that is all"
