@@ -83,11 +83,17 @@ class Folder:
     """The messages of one Maildir folder."""
 
     def __init__(
-        self, path: Path, new_validity: Callable[[], int], *, wall_ns: Callable[[], int] = time.time_ns
+        self,
+        path: Path,
+        new_validity: Callable[[], int],
+        *,
+        wall_ns: Callable[[], int] = time.time_ns,
+        link: Callable[[Path, Path], None] = os.link,
     ) -> None:
         self.path = path
         self.messages: dict[int, Message] = {}
         self._wall_ns = wall_ns
+        self._link = link
         self._stamps: tuple[int, ...] | None = None  # as of the last look; None: look again
         found = uidlist.read(path / UID_FILE)
         self._uids = found or uidlist.UidList(validity=new_validity())
@@ -223,7 +229,7 @@ class Folder:
         name = FileName(base=fresh_base(size), letters=letters)
         waiting = self.path / "tmp" / name.base
         try:
-            source._with_file(uid, waiting.hardlink_to)
+            source._with_file(uid, lambda file: self._link(file, waiting))
         except OSError:
             octets, received = source.read(uid), source.received(uid)
             name = place(self.path, octets, letters=letters, received=received)

@@ -155,7 +155,8 @@ async def test_a_system_that_gives_no_process_is_asked_again(tmp_path, caplog, f
     async def sleep(seconds):
         pauses.append(seconds)
 
-    mail = EmbeddedMail(tmp_path, clock=Time(sleep=sleep), spawn=Spawner(None, failure))
+    clock = Time(monotonic=lambda: 0.0, sleep=sleep)
+    mail = EmbeddedMail(tmp_path, clock=clock, spawn=Spawner(None, failure))
     await mail.start()
     try:
         dead = mail.pid
@@ -237,7 +238,7 @@ async def test_a_signal_to_the_whole_group_is_the_parents_to_decide(tmp_path, ca
     assert "started again" not in caplog.text
 
 
-async def test_mail_in_use_is_an_error_that_says_so(tmp_path, monkeypatch):
+async def test_mail_in_use_is_an_error_that_says_so(tmp_path):
     with lock(tmp_path):
         mail = EmbeddedMail(tmp_path)
         with pytest.raises(ChildFailedError, match="another server has the mail"):
@@ -246,8 +247,6 @@ async def test_mail_in_use_is_an_error_that_says_so(tmp_path, monkeypatch):
 
 
 async def test_a_child_that_says_something_else_has_failed(tmp_path):
-    module = tmp_path / "talks.py"
-    module.write_text("print('hello')\n")
     child = Child("json.tool", "--help", secret=EmbeddedMail(tmp_path).secret)
     with pytest.raises(ChildFailedError, match=r"json\.tool did not start"):
         await child.start()

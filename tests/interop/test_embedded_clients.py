@@ -6,7 +6,6 @@ import json
 import re
 import subprocess
 import sys
-import time
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -16,6 +15,7 @@ import pytest
 from proxy.embedded.children import EmbeddedMail
 from proxy.embedded.maildir import account_folder, deliver
 from support.embedded import ALICE, HELLO, RawImap, connect, files_below, raw, through_imaplib
+from support.waiting import GIVE_UP_S
 
 BIG = b"Subject: big\r\n\r\n" + b"x" * 76 + b"\r\n"
 
@@ -138,19 +138,20 @@ async def test_imapclient_finds_what_is_promised(mail, tmp_path):
     await asyncio.to_thread(work)
 
 
-async def test_imapclient_idles_and_hears_of_mail_within_a_second(mail, tmp_path):
+async def test_imapclient_idles_and_hears_of_mail(mail, tmp_path):
     deliver(tmp_path, ALICE, HELLO)
 
     def work():
         with through_imapclient(mail) as client:
             client.select_folder("INBOX")
             client.idle()
-            assert client.idle_check(timeout=0.5) == []
-            started = time.monotonic()
             deliver(tmp_path, ALICE, HELLO)
-            heard = client.idle_check(timeout=10)
-            assert time.monotonic() - started < 2
-            assert (2, b"EXISTS") in heard
+            heard = []
+            while len(heard) < 2:
+                more = client.idle_check(timeout=GIVE_UP_S)
+                assert more, "nothing was told"
+                heard += more
+            assert heard == [(2, b"EXISTS"), (2, b"RECENT")]
             client.idle_done()
             assert client.search() == [1, 2]
 

@@ -1,5 +1,6 @@
 """One Maildir folder: valid Maildir on disk, UIDs for life, and what other programs do beside us."""
 
+import errno
 import os
 
 import pytest
@@ -181,18 +182,14 @@ def test_a_copy_is_all_or_nothing(path, tmp_path):
     assert files_below(tmp_path / "other") == []
 
 
-def test_a_copy_where_nothing_can_be_linked(path, tmp_path, monkeypatch):
+def test_a_copy_where_nothing_can_be_linked(path, tmp_path):
+    def no_links(source, target):
+        raise OSError(errno.EPERM, "no links here")
+
     make_folder(tmp_path / "other")
-    source, target = opened(path), opened(tmp_path / "other")
+    source = opened(path)
+    target = Folder(tmp_path / "other", lambda: 7, link=no_links)
     uid = source.add(HELLO, letters="F", received=1e9)
-    original = source._with_file
-
-    def no_links(wanted, use):
-        if getattr(use, "__name__", "") == "hardlink_to":
-            raise OSError("no links here")
-        return original(wanted, use)
-
-    source._with_file = no_links
     assert target.copy_from(source, [uid]) == [(uid, 1)]
     assert (target.read(1), target.received(1), target.messages[1].name.letters) == (HELLO, 1e9, "F")
 

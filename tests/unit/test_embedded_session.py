@@ -288,7 +288,7 @@ def test_what_is_no_command_is_bad(inbox, octets):
     assert inbox.say(b"z NOOP\r\n") == b"z OK done\r\n"
 
 
-def test_a_fault_of_ours_is_a_fixed_text(inbox, monkeypatch, tmp_path):
+def test_a_fault_of_ours_is_a_fixed_text(inbox):
     from twisted.python import log
 
     seen = []
