@@ -12,8 +12,9 @@ import socket
 import ssl
 import subprocess
 import tempfile
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -110,6 +111,9 @@ protocol imap {
 }
 """
 """From 2.4 on Dovecot compresses without a plugin."""
+_TRIES = 5
+_PATIENCE_S = 30.0
+_SECRET = "master-of-all"
 
 
 @dataclass(frozen=True)
@@ -133,41 +137,33 @@ def running_dovecot() -> Iterator[Dovecot]:
     dovecot = program("dovecot", "dovecot-imapd")
     folder = Path(tempfile.mkdtemp(prefix="dovecot-"))
     try:
-        made = Dovecot(folder=folder, imaps=_free_port(), imap=_free_port(), secret="master-of-all")
-        config = _write(made, _form(dovecot))
-        with subprocess.Popen([dovecot, "-F", "-c", config], stderr=subprocess.PIPE, text=True) as process:
+        _furnish(folder)
+        made, process = _started(dovecot, folder)
+        with process:
             try:
-                _wait(made, process)
                 yield made
             finally:
                 process.terminate()
-                process.communicate(timeout=20)
+                process.wait(timeout=_PATIENCE_S)
     finally:
         shutil.rmtree(folder)
 
 
-def _write(made: Dovecot, form: str) -> Path:
-    folder = made.folder
-    folder.chmod(0o755)
-    make_authority(folder / "tls")
-    issue(folder / "tls", ["localhost", "127.0.0.1"])
-    (folder / "masters").write_text(f"gate:{{PLAIN}}{made.secret}\n")
-    root = os.getuid() == 0
-    owner = pwd.getpwnam("nobody") if root else pwd.getpwuid(os.getuid())
-    (folder / "nobody").write_text("")  # accounts have no passwords of their own here
-    (folder / "mail").mkdir()
-    if root:
-        os.chown(folder / "mail", owner.pw_uid, owner.pw_gid)
-    users = "" if root else _AS_USER.format(user=owner.pw_name, group=owner.pw_gid)
-    compression = _COMPRESSION if (_MODULES / "lib30_imap_zlib_plugin.so").exists() else ""
-    config = folder / "dovecot.conf"
-    config.write_text(
-        (form + _COMMON).format(
-            folder=folder, uid=owner.pw_uid, gid=owner.pw_gid, users=users, chroot="" if root else "chroot =",
-            imap=made.imap, imaps=made.imaps, compression=compression,
-        )
-    )  # fmt: skip
-    return config
+def _started(dovecot: str, folder: Path) -> tuple[Dovecot, "subprocess.Popen[bytes]"]:
+    """Dovecot cannot say which port it was given, so a port is tried, and another when that one was taken."""
+    form = _form(dovecot)
+    said = ""
+    for _ in range(_TRIES):
+        made = Dovecot(folder=folder, imaps=_free_port(), imap=_free_port(), secret=_SECRET)
+        config = _write(made, form)
+        with (folder / "stderr").open("wb") as errors:
+            process = subprocess.Popen([dovecot, "-F", "-c", config], stderr=errors)
+        if _answers(made, process):
+            return made, process
+        said = "".join(path.read_text() for path in (folder / "stderr", folder / "log") if path.exists())
+        if "Address already in use" not in said:
+            break
+    raise AssertionError(f"Dovecot did not start: {said}")
 
 
 def _form(dovecot: str) -> str:
@@ -177,23 +173,61 @@ def _form(dovecot: str) -> str:
     return _FORM_2_4 if (int(found[1]), int(found[2])) >= (2, 4) else _FORM_2_3
 
 
+def _furnish(folder: Path) -> None:
+    """Write what is there before the first try: certificate, master user, mail folder."""
+    folder.chmod(0o755)
+    make_authority(folder / "tls")
+    issue(folder / "tls", ["localhost", "127.0.0.1"])
+    (folder / "masters").write_text(f"gate:{{PLAIN}}{_SECRET}\n")
+    (folder / "nobody").write_text("")  # accounts have no passwords of their own here
+    (folder / "mail").mkdir()
+    if os.getuid() == 0:
+        owner = _owner()
+        os.chown(folder / "mail", owner.pw_uid, owner.pw_gid)
+
+
+def _owner() -> pwd.struct_passwd:
+    """Whose the mail is; Dovecot does not read mail as root."""
+    return pwd.getpwnam("nobody") if os.getuid() == 0 else pwd.getpwuid(os.getuid())
+
+
+def _write(made: Dovecot, form: str) -> Path:
+    owner = _owner()
+    root = os.getuid() == 0
+    users = "" if root else _AS_USER.format(user=owner.pw_name, group=owner.pw_gid)
+    compression = _COMPRESSION if (_MODULES / "lib30_imap_zlib_plugin.so").exists() else ""
+    config = made.folder / "dovecot.conf"
+    config.write_text(
+        (form + _COMMON).format(
+            folder=made.folder, uid=owner.pw_uid, gid=owner.pw_gid, users=users,
+            chroot="" if root else "chroot =", imap=made.imap, imaps=made.imaps, compression=compression,
+        )
+    )  # fmt: skip
+    return config
+
+
 def _free_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as sock:
         return int(sock.getsockname()[1])
 
 
-def _wait(made: Dovecot, process: subprocess.Popen[str]) -> None:
-    """Wait for the greeting; the kernel's backlog makes the connection wait for us once it listens."""
+def _answers(made: Dovecot, process: "subprocess.Popen[bytes]") -> bool:
+    """Wait for the greeting or the end of the process, which is ended when it does not come.
+
+    Until Dovecot finds its port taken, it may be another server that answers, in whatever way.
+    """
     context = ssl.create_default_context(cafile=made.ca_file)
-    while process.poll() is None:
-        try:
-            with (
-                socket.create_connection(("127.0.0.1", made.imaps), timeout=10) as sock,
-                context.wrap_socket(sock, server_hostname="localhost") as tls,
-            ):
-                greeting = tls.recv(4096)
-                assert greeting.startswith(b"* OK"), (made.folder / "log").read_text()
-                return
-        except ConnectionRefusedError:
-            continue
-    raise AssertionError(f"Dovecot did not start: {process.stderr.read() if process.stderr else ''}")
+    deadline = time.monotonic() + _PATIENCE_S
+    while process.poll() is None and time.monotonic() < deadline:
+        with (
+            suppress(OSError),
+            socket.create_connection(("127.0.0.1", made.imaps), timeout=_PATIENCE_S) as sock,
+            context.wrap_socket(sock, server_hostname="localhost") as tls,
+        ):
+            if tls.recv(4096).startswith(b"* OK"):
+                return True
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(timeout=0.02)
+    process.kill()
+    process.wait()
+    return False
