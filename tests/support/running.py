@@ -5,14 +5,16 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 WICKETGATE = Path(sys.executable).with_name("wicketgate")
 ANY_PORT = tuple(f"--{name}-port=0" for name in ("imaps", "imap", "smtps", "submission", "https"))
+_PATIENCE_S = 30.0
 
 
 @dataclass(frozen=True)
@@ -54,18 +56,21 @@ def running_demo(folder: Path, ready_file: Path, *options: str, script: Path | N
     """Run the demo on free ports until the block ends; `script` is another clone's `scripts/demo`."""
     start: Sequence[str | Path] = [script] if script else [WICKETGATE, "demo"]
     command = script.parent.parent / ".venv/bin/wicketgate" if script else WICKETGATE
-    with subprocess.Popen(
-        [*start, "--dir", folder, "--ready-file", ready_file, *ANY_PORT, *options],
-        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-        env={**os.environ, "PYTHONUNBUFFERED": "1"},
-    ) as process:  # fmt: skip
+    with (
+        tempfile.TemporaryFile("w+") as errors,  # no pipe: a demo that warns a lot must not wait for a reader
+        subprocess.Popen(
+            [*start, "--dir", folder, "--ready-file", ready_file, *ANY_PORT, *options],
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=errors, text=True,
+            env={**os.environ, "PYTHONUNBUFFERED": "1"},
+        ) as process,
+    ):  # fmt: skip
         try:
-            yield Demo(process, _page(process), json.loads(ready_file.read_text("utf-8")), command)
+            yield Demo(process, _page(process, errors), json.loads(ready_file.read_text("utf-8")), command)
         finally:
             stop(process)
 
 
-def _page(process: subprocess.Popen[str]) -> str:
+def _page(process: subprocess.Popen[str], errors: IO[str]) -> str:
     """Read the page of settings; its last line says that all stands."""
     assert process.stdout is not None
     lines = []
@@ -73,8 +78,8 @@ def _page(process: subprocess.Popen[str]) -> str:
         lines.append(line)
         if line.rstrip().endswith(" audit"):
             return "".join(lines)
-    assert process.stderr is not None
-    raise AssertionError(f"the demo did not start: {process.stderr.read()}")
+    errors.seek(0)
+    raise AssertionError(f"the demo did not start: {errors.read()}")
 
 
 def stop(process: subprocess.Popen[str]) -> int:
@@ -82,7 +87,7 @@ def stop(process: subprocess.Popen[str]) -> int:
     if process.poll() is None:
         process.send_signal(signal.SIGINT)
     try:
-        process.communicate(timeout=20)
+        process.communicate(timeout=_PATIENCE_S)
     except subprocess.TimeoutExpired:
         process.kill()
         process.communicate()
