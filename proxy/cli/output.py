@@ -159,8 +159,9 @@ def finish_output() -> bool:
 def abandon_output() -> None:
     """Point standard output at nothing, so that the interpreter's last flush does not fail as well."""
     with suppress(OSError, ValueError):
+        lost = sys.stdout.fileno()
         nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, sys.stdout.fileno())
+        os.dup2(nowhere, lost)
         os.close(nowhere)
 
 
@@ -171,9 +172,15 @@ def say(text: str = "") -> None:
     except BrokenPipeError:
         raise
     except OSError as error:
-        abandon_output()
-        hint = "what the command was to change may be done: look before you repeat it"
-        raise OutputLost((f"the answer cannot be written: {reason(error)}", hint)) from None
+        _lose_output(reason(error))
+    except UnicodeEncodeError:
+        _lose_output("standard output does not take these letters")
+
+
+def _lose_output(why: str) -> NoReturn:
+    abandon_output()
+    hint = "what the command was to change may be done: look before you repeat it"
+    raise OutputLost((f"the answer cannot be written: {why}", hint)) from None
 
 
 def emit(value: object) -> None:

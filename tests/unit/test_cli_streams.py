@@ -1,10 +1,13 @@
 """Standard streams that are closed, full or gone: no traceback, and nothing counts as said that was not."""
 
+import os
 import subprocess
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+from proxy.cli.app import program
 from support.house import RUN, House, make_house
 
 PRINTER = "printer@example.org"
@@ -69,3 +72,28 @@ def test_a_question_without_standard_input(house: House) -> None:
     done = redirected(house, "<&-", "account", "add", "a@example.org")
     assert done.returncode == 2
     assert "no terminal to ask on" in done.stderr
+
+
+OMEGA = ("password", "create", PRINTER, "--label", "Ω", "--scope", "mail", "--operator")
+
+
+def test_a_letter_the_terminal_lacks_does_not_lose_the_password(house: House) -> None:
+    done = subprocess.run(
+        [*RUN, "-c", house.file, *OMEGA],
+        env=os.environ | {"PYTHONIOENCODING": "latin-1"},
+        capture_output=True,
+        check=False,
+        timeout=60,
+    )
+    assert (done.returncode, done.stderr) == (0, b"")
+    (listed,) = house.ask("password", "list", PRINTER)
+    assert done.stdout.startswith(b"\\u03a9 (mail)")
+    assert f"    {listed['selector']}-".encode() in done.stdout
+    assert listed["perhaps_never_shown"] is False
+
+
+def test_a_password_in_letters_the_output_refuses_was_not_shown(house: House) -> None:
+    done = CliRunner(charset="latin-1").invoke(program, ["-c", str(house.file), *OMEGA])
+    assert done.exit_code == 1
+    assert "was created and could not be shown\nhint: it is listed as perhaps never shown" in done.stderr
+    assert [one["perhaps_never_shown"] for one in house.ask("password", "list", PRINTER)] == [True]
