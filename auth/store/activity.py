@@ -16,6 +16,7 @@ from typing import Any, Final, TypeVar
 from sqlalchemy import Row, delete, func, insert, select
 from sqlalchemy.dialects.sqlite import insert as upsert
 
+from auth.refusal import Reason
 from auth.store.engine import Database, Tx
 from auth.store.errors import StoreUnavailable, understood
 from auth.store.migrate import History
@@ -27,6 +28,7 @@ T = TypeVar("T")
 
 GRANTED: Final = "granted"
 """The outcome of a sign-in that came in; every other outcome is a reason of refusal."""
+_NOT_REFUSED: Final = (GRANTED, Reason.UNAVAILABLE.value, Reason.BUG.value)
 CLIENT_NAME_CHARS: Final = 100
 """A client says what it likes; enough to tell a phone from a laptop."""
 LAST_USES: Final = 10
@@ -130,6 +132,21 @@ def sign_ins(tx: Tx, account_id: str, most: int) -> list[SignInRecord]:
         .limit(most)
     )
     return [_sign_in(row) for row in rows]
+
+
+def last_refused(tx: Tx, account_ids: Iterable[str]) -> dict[str, SignInRecord]:
+    """Give the last refused sign-in by each app password of these accounts; an outage refuses nobody."""
+    found: dict[str, SignInRecord] = {}
+    for account_id in sorted(set(account_ids)):
+        newest = (
+            select(func.max(sign_in.c.id))
+            .where(sign_in.c.account_id == account_id, sign_in.c.outcome.not_in(_NOT_REFUSED))
+            .where(sign_in.c.app_password_id.is_not(None))
+            .group_by(sign_in.c.app_password_id)
+        )
+        rows = tx.execute(select(sign_in).where(sign_in.c.id.in_(newest)))
+        found.update((row.app_password_id, _sign_in(row)) for row in rows)
+    return found
 
 
 def write_report(tx: Tx, worker: str, seq: int, cut: int, at: int) -> None:

@@ -112,6 +112,10 @@ class Store:
         """Give the newest sign-ins of one account, newest first."""
         return await self._log.read(lambda tx: activity.sign_ins(tx, account_id, most))
 
+    async def last_refused(self, account_ids: Iterable[str]) -> dict[str, SignInRecord]:
+        """Give the last refused sign-in by each app password of these accounts that was refused."""
+        return await self._log.read(lambda tx: activity.last_refused(tx, account_ids))
+
     async def report(self, worker: str, seq: int, cut: int) -> None:
         """Say how many sessions `worker` cut for change `seq`."""
         at = int(self._now())

@@ -19,6 +19,7 @@ from proxy.cli.desk import Desk, counted, operator
 from proxy.cli.output import Moment, emit, json_option, say, table
 from proxy.cli.questions import confirm, new_primary_password, primary_file_option, yes_option
 from proxy.cli.second_factor import enrol_2fa, reset_2fa
+from proxy.cli.sign_ins import sign_ins
 
 _HEADERS: Final = ("EMAIL", "KIND", "SECOND FACTOR", "STATE", "CREATED (UTC)")
 
@@ -40,6 +41,7 @@ def account() -> None:
 account.add_command(alias)
 account.add_command(enrol_2fa)
 account.add_command(reset_2fa)
+account.add_command(sign_ins)
 
 
 @account.command()

@@ -9,10 +9,11 @@ from typing import Any, Final
 import click
 
 from auth.store.errors import StoreUnavailable
-from auth.store.rows import AppPasswordRow, LastUse
+from auth.store.rows import AppPasswordRow, LastUse, SignInRecord
 from proxy.cli.app import Invocation
 from proxy.cli.desk import Desk, counted
 from proxy.cli.output import Moment, emit, json_option, note, say, table
+from proxy.cli.sign_ins import refused_text, use_facts
 from proxy.cli.times import DAY_S
 from scopes.model import Scope, in_order
 
@@ -26,9 +27,19 @@ _ACTIVE: Final = (
     "EXPIRES (UTC)",
     "REMARKS",
 )
-_ALL: Final = ("ID", "SELECTOR", "LABEL", "SCOPES", "CREATED (UTC)", "ENDED (UTC)", "WHY")
+_ALL: Final = (
+    "ID",
+    "SELECTOR",
+    "LABEL",
+    "SCOPES",
+    "CREATED (UTC)",
+    "ENDED (UTC)",
+    "WHY",
+    "LAST REFUSED (UTC)",
+)
 
 Uses = Mapping[str, Sequence[LastUse]]
+Refused = Mapping[str, SignInRecord]
 
 
 @click.command(name="list")
@@ -53,22 +64,25 @@ def list_active(invocation: Invocation, email: str, as_json: bool) -> None:
             say(f"{counted(len(soon), 'app password')} will expire within {SOON_DAYS} days")
 
 
-@click.command()
+@click.command(short_help="List every app password EMAIL ever had, and what ended it.")
 @click.argument("email")
 @json_option
 @click.pass_obj
 def history(invocation: Invocation, email: str, as_json: bool) -> None:
-    """List every app password EMAIL ever had, with what ended it and when."""
+    """List every app password EMAIL ever had, what ended it, and when it was last refused.
+
+    An app that still tries an ended one is seen by its last refusal, from the last 30 days.
+    """
     with Desk(invocation.config()) as desk:
         rows = desk.run(desk.accounts.history(email))
-        uses = _uses(desk, rows)
+        uses, refused = _uses(desk, rows), _refused(desk, rows)
     now = time.time()
     if as_json:
-        emit([history_facts(row, uses, now) for row in rows])
+        emit([history_facts(row, uses, refused, now) for row in rows])
     elif not rows:
         say("there never was an app password")
     else:
-        table(_ALL, [history_cells(row, now) for row in rows])
+        table(_ALL, [history_cells(row, refused, now) for row in rows])
 
 
 def expires_soon(row: AppPasswordRow, now: float) -> bool:
@@ -108,12 +122,20 @@ def active_cells(row: AppPasswordRow, uses: Uses, now: float) -> tuple[str, ...]
     )
 
 
-def history_cells(row: AppPasswordRow, now: float) -> tuple[str, ...]:
+def history_cells(row: AppPasswordRow, refused: Refused, now: float) -> tuple[str, ...]:
     """One line of `password history`."""
     state, ended, why = ending(row, now)
-    created = Moment(row.created_at).text
     cause = "; ".join(part for part in (why or state, _shown(row)) if part)
-    return (row.id, row.selector, row.label, scope_words(row.scopes), created, Moment(ended).text, cause)
+    return (
+        row.id,
+        row.selector,
+        row.label,
+        scope_words(row.scopes),
+        Moment(row.created_at).text,
+        Moment(ended).text,
+        cause,
+        refused_text(refused.get(row.id)),
+    )
 
 
 def active_facts(row: AppPasswordRow, uses: Uses, now: float) -> dict[str, Any]:
@@ -135,13 +157,19 @@ def active_facts(row: AppPasswordRow, uses: Uses, now: float) -> dict[str, Any]:
     }
 
 
-def history_facts(row: AppPasswordRow, uses: Uses, now: float) -> dict[str, Any]:
+def history_facts(row: AppPasswordRow, uses: Uses, refused: Refused, now: float) -> dict[str, Any]:
     """One object of `password history --json`."""
     state, ended, why = ending(row, now)
     facts = active_facts(row, uses, now)
     if state != "active":
         facts["expires_soon"] = False
-    return facts | {"state": state, "ended_at": Moment(ended).iso, "ended_why": why or None}
+    last = refused.get(row.id)
+    return facts | {
+        "state": state,
+        "ended_at": Moment(ended).iso,
+        "ended_why": why or None,
+        "last_refused": None if last is None else use_facts(last),
+    }
 
 
 def _uses(desk: Desk, rows: Sequence[AppPasswordRow]) -> Uses:
@@ -150,6 +178,15 @@ def _uses(desk: Desk, rows: Sequence[AppPasswordRow]) -> Uses:
         return desk.run(desk.store.last_used([row.id for row in rows]))
     except StoreUnavailable:
         note("when they were last used cannot be read now")
+        return {}
+
+
+def _refused(desk: Desk, rows: Sequence[AppPasswordRow]) -> Refused:
+    """Give the last refusals; none, with a note, when the activity file cannot be read."""
+    try:
+        return desk.run(desk.store.last_refused({row.account_id for row in rows}))
+    except StoreUnavailable:
+        note("when they were last refused cannot be read now")
         return {}
 
 

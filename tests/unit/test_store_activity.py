@@ -76,6 +76,25 @@ async def test_the_history_is_read_newest_first(tmp_path):
         assert await store.sign_ins("ac_2") == []
 
 
+async def test_the_last_refusal_of_each_app_password(tmp_path):
+    async with opened(tmp_path) as store:
+        last = record(NOW + 2, outcome="revoked", client_name="Old phone")
+        other = record(NOW, outcome="wrong scope", app_password_id="ap_2")
+        await store.record_sign_ins(
+            [
+                other,
+                record(NOW + 1, outcome="revoked"),
+                last,
+                record(NOW + 3),
+                record(NOW + 3, outcome="unavailable"),
+                record(NOW + 3, outcome="revoked", account_id="ac_2", app_password_id="ap_3"),
+                record(NOW + 3, outcome="bad credentials", app_password_id=None),
+            ]
+        )
+        assert await store.last_refused(["ac_1", "ac_9"]) == {"ap_1": last, "ap_2": other}
+        assert await store.last_refused([]) == {}
+
+
 async def test_a_client_name_is_kept_short_and_printable(tmp_path):
     async with opened(tmp_path) as store:
         await store.record_sign_ins([record(client_name="Evil\x1b[2J\r\n\udcff Mail " + "x" * 500)])
