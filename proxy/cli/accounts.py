@@ -15,9 +15,15 @@ from auth.accounts import Revocation
 from auth.store.rows import AccountRow
 from proxy.cli.aliases import alias
 from proxy.cli.app import Invocation
-from proxy.cli.desk import Desk, counted, operator
+from proxy.cli.desk import Desk, operator
 from proxy.cli.output import Moment, emit, json_option, say, table
-from proxy.cli.questions import confirm, new_primary_password, primary_file_option, yes_option
+from proxy.cli.questions import (
+    confirm,
+    new_primary_password,
+    primary_file_option,
+    will_be_revoked,
+    yes_option,
+)
 from proxy.cli.second_factor import enrol_2fa, reset_2fa
 from proxy.cli.sign_ins import sign_ins
 
@@ -171,12 +177,11 @@ def set_password(
         _answer(desk, revocation, {"email": email}, words, as_json=as_json)
 
 
-def _warn_and_confirm(desk: Desk, name: str, deed: str, *, yes: bool) -> str:
+def _warn_and_confirm(desk: Desk, name: str, deed: str, *, yes: bool, more: str = "") -> str:
     """Say how many app passwords the deed ends, and ask; gives the email of the account called `name`."""
     row = desk.run(desk.accounts.find(name))
-    active = desk.run(desk.accounts.preview(row.email))
-    ends = f"{counted(active, 'app password')} will be revoked" if active else "no app password is active"
-    confirm(f"{deed} {row.email}: {ends}. Go on?", yes=yes)
+    ends = will_be_revoked(desk.run(desk.accounts.preview(row.email)))
+    confirm(f"{deed} {row.email}", ends + more, yes=yes)
     return row.email
 
 

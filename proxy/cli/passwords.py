@@ -36,6 +36,7 @@ from proxy.cli.questions import (
     on_terminal,
     primary_file_option,
     primary_password,
+    will_be_revoked,
     yes_option,
 )
 from proxy.cli.times import expiry
@@ -155,8 +156,8 @@ def revoke_all(invocation: Invocation, email: str, yes: bool, as_json: bool) -> 
     with Desk(invocation.config()) as desk:
         email = desk.run(desk.accounts.find(email)).email
         active = desk.run(desk.accounts.preview(email))
-        question = f"Revoke {counted(active, 'app password')} of {plain(email)}. Go on?"
-        confirm(question, yes=yes or (active == 0 and on_terminal()))
+        if yes or active or not on_terminal():
+            confirm(f"Revoke all of {email}", will_be_revoked(active), yes=yes)
         cut = desk.cut(desk.run(desk.accounts.revoke_all(email, operator())))
     if as_json:
         emit({"email": email} | cut.facts)

@@ -15,7 +15,8 @@ import click
 
 from auth.secret import Secret
 from config.private import access_hint, reason
-from proxy.cli.output import fail, fail_usage
+from proxy.cli.desk import counted
+from proxy.cli.output import fail, fail_usage, note, plain
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -44,19 +45,29 @@ def on_terminal() -> bool:
     return sys.stdin.isatty()
 
 
-def confirm(question: str, *, yes: bool) -> None:
-    """Go on only if told so: by `--yes`, or by a person on the terminal; what is not yes is no."""
+def confirm(deed: str, ends: str, *, yes: bool) -> None:
+    """Say what `deed` ends, and go on only if told so; what is not yes is no.
+
+    `--yes` asks nothing, but what will end is said all the same, before anything is done.
+    """
     if yes:
+        note(f"{deed}: {ends}")
         return
     if not on_terminal():
         fail_usage("this asks before it acts, and there is no terminal to ask on", "say --yes")
     try:
-        answer = click.prompt(f"{question} [y/N]", default="n", show_default=False, err=True)
+        question = f"{plain(deed)}: {plain(ends)}. Go on? [y/N]"
+        answer = click.prompt(question, default="n", show_default=False, err=True)
     except click.Abort:
         click.echo(err=True)
         raise
     if answer.strip().lower() not in ("y", "yes"):
         fail("nothing was changed")
+
+
+def will_be_revoked(active: int) -> str:
+    """Say how many app passwords a deed ends."""
+    return f"{counted(active, 'app password')} will be revoked" if active else "no app password is active"
 
 
 def ask_hidden(prompt: str, *, otherwise: str) -> Secret:

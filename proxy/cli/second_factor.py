@@ -18,9 +18,9 @@ from auth.accounts import AccountError, Enrolment, Problem
 from auth.secret import Secret
 from auth.store.rows import AccountRow
 from proxy.cli.app import Invocation
-from proxy.cli.desk import Desk, counted, operator
+from proxy.cli.desk import Desk, operator
 from proxy.cli.output import complain, emit, emit_line, fail_usage, json_option, say
-from proxy.cli.questions import ask_hidden, confirm, on_terminal, yes_option
+from proxy.cli.questions import ask_hidden, confirm, on_terminal, will_be_revoked, yes_option
 
 _TRIES: Final = 3
 _ASKED_AGAIN: Final = frozenset({Problem.WRONG_NEW_CODE, Problem.WRONG_PROOF})
@@ -66,8 +66,7 @@ def reset_2fa(invocation: Invocation, email: str, yes: bool, as_json: bool) -> N
     with Desk(invocation.config()) as desk:
         row = desk.run(desk.accounts.find(email))
         active = desk.run(desk.accounts.preview(row.email))
-        ends = f"{counted(active, 'app password')} will be revoked"
-        confirm(f"Take the second factor of {row.email} away: {ends}. Go on?", yes=yes)
+        confirm(f"Take the second factor of {row.email} away", will_be_revoked(active), yes=yes)
         cut = desk.cut(desk.run(desk.accounts.reset_second_factor(row.email, operator())))
     if as_json:
         emit({"email": row.email, "second_factor": False} | cut.facts)

@@ -274,6 +274,29 @@ def test_an_account_called_by_an_alias_is_named_by_its_email(
     assert words in twin.run(*verb, "Ally", *options, stdin=stdin).stdout
 
 
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("account", "disable"),
+        ("account", "remove"),
+        ("account", "set-password", "--primary-password-file", "-"),
+        ("account", "reset-2fa"),
+        ("password", "revoke-all"),
+    ],
+)
+def test_without_a_question_it_is_said_first_how_many_will_end(
+    house: House, command: tuple[str, ...]
+) -> None:
+    house.add(ALICE)
+    minted(house, "phone")
+    minted(house, "laptop")
+    done = house.run(*command, ALICE, "--yes", stdin=PRIMARY)
+    assert done.exit_code == 0, done.stderr
+    assert done.stderr.startswith("note: ")
+    assert f"{ALICE}" in done.stderr
+    assert ": 2 app passwords will be revoked" in done.stderr
+
+
 def test_the_audit_trail_names_the_user_not_what_the_environment_says(house: House) -> None:
     command = [*RUN, "-c", house.file, "account", "add", "printer@example.org", "--service"]
     said = dict.fromkeys(("LOGNAME", "USER", "USERNAME", "SUDO_USER"), "somebody")

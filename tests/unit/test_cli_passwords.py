@@ -183,8 +183,9 @@ def test_revoke_all_asks_first(house: House, seed: Secret) -> None:
     ids = {minted(house, "a")["id"], minted(house, "b")["id"]}
     assert house.run("password", "revoke-all", ALICE).exit_code == 2
     command = (*RUN, "-c", house.file, "password", "revoke-all", ALICE)
+    question = "Revoke all of alice@example.org: 2 app passwords will be revoked. Go on? [y/N]: "
     for answer in ("n", "", "maybe", "\x03"):
-        done = on_terminal(command, [("Revoke 2 app passwords of alice@example.org. Go on? [y/N]", answer)])
+        done = on_terminal(command, [(question, answer)])
         assert done.code == 1
         assert done.screen.splitlines()[-1].startswith("error: ")
     assert len(house.ask("password", "list", ALICE)) == 2

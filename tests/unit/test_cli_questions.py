@@ -55,10 +55,12 @@ def test_without_a_terminal_nothing_is_asked() -> None:
     @click.command()
     @click.option("--yes", is_flag=True)
     def command(yes: bool) -> None:
-        confirm("Sure?", yes=yes)
+        confirm("Disable a@example.org", "2 app passwords will be revoked", yes=yes)
         click.echo("done")
 
-    assert CliRunner().invoke(command, ["--yes"]).output == "done\n"
+    told = CliRunner().invoke(command, ["--yes"])
+    assert told.output == "note: Disable a@example.org: 2 app passwords will be revoked\ndone\n"
+    assert told.stdout == "done\n"
     refused = CliRunner().invoke(command, input="y\n")
     assert refused.exit_code == 2
     assert (
