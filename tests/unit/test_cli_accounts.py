@@ -147,6 +147,14 @@ def test_remove_and_add_again(house: House) -> None:
     assert "account removed" in [entry["deed"] for entry in house.ask("audit")]
 
 
+def test_remove_says_that_the_mail_stays(house: House) -> None:
+    house.ask("account", "add", "printer@example.org", "--service")
+    words = "its mail stays at the server behind, and whoever gets this name later"
+    command = (*RUN, "-c", house.file, "account", "remove", "printer@example.org")
+    assert words in on_terminal(command, [("will see it. Go on? [y/N]: ", "n")]).screen
+    assert words in house.run("account", "remove", "printer@example.org", "--yes").stderr
+
+
 def test_a_new_primary_password_revokes_all(house: House) -> None:
     seed = house.add(ALICE)
     minted(house)
