@@ -18,7 +18,8 @@ from typing import Any, Final
 
 import pyotp
 
-from auth.accounts import Accounts
+from auth.accounts import AccountError, Accounts
+from auth.apppassword import SELECTOR_LENGTH
 from auth.deed import Actor, MintRequest
 from auth.hashing import Hasher
 from auth.secret import Secret
@@ -27,6 +28,7 @@ from config.load import load
 from config.models import Config
 from config.scaffold import CONFIG_NAME, Ports, certificate_names, init_dir
 from proxy.cli.demo_mail import welcome
+from proxy.cli.password_lists import ending
 from proxy.embedded.maildir import deliver
 from proxy.opening import key_ring, open_store
 from proxy.server import mail_folder
@@ -63,8 +65,8 @@ class DemoPassword:
     label: str
     scopes: tuple[Scope, ...]
     password: Secret
-    active: bool = True
-    """Whether it is neither revoked nor expired."""
+    state: str = "active"
+    """`active`, `revoked` or `expired`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -173,20 +175,23 @@ async def _mint(accounts: Accounts, person: DemoAccount) -> DemoAccount:
     return replace(person, app_passwords=tuple(minted))
 
 
-async def _as_they_stand(config: Config, accounts: Sequence[DemoAccount]) -> tuple[DemoAccount, ...]:
-    """Mark the app passwords that were revoked since the demo was made."""
-    async with _accounts(config) as store:
-        found = {account.email for account in await store.all()}
-        standing = []
-        for account in accounts:
-            rows = await store.active(account.email) if account.email in found else []
-            selectors = {row.selector for row in rows}
-            passwords = tuple(
-                replace(each, active=each.password.reveal()[:4] in selectors)
-                for each in account.app_passwords
-            )
-            standing.append(replace(account, app_passwords=passwords))
-    return tuple(standing)
+async def _as_they_stand(config: Config, people: Sequence[DemoAccount]) -> tuple[DemoAccount, ...]:
+    """Mark the app passwords that were revoked or have expired since the demo was made."""
+    async with _accounts(config) as accounts:
+        return tuple([replace(each, app_passwords=await _standing(accounts, each)) for each in people])
+
+
+async def _standing(accounts: Accounts, person: DemoAccount) -> tuple[DemoPassword, ...]:
+    now = time.time()
+    try:
+        rows = await accounts.history(person.email)
+    except AccountError:  # somebody took the store away
+        rows = []
+    states = {row.selector: ending(row, now)[0] for row in rows}
+    return tuple(
+        replace(each, state=states.get(each.password.reveal()[:SELECTOR_LENGTH], "revoked"))
+        for each in person.app_passwords
+    )
 
 
 def _cover(path: Path, names: Sequence[str]) -> None:
@@ -210,7 +215,7 @@ def _entry(account: DemoAccount) -> dict[str, Any]:
                 "label": each.label,
                 "scopes": list(each.scopes),
                 "password": each.password.reveal(),
-                "active": each.active,
+                "active": each.state == "active",
             }
             for each in account.app_passwords
         ],

@@ -91,9 +91,14 @@ def expires_soon(row: AppPasswordRow, now: float) -> bool:
 
 
 def ending(row: AppPasswordRow, now: float) -> tuple[str, int | None, str]:
-    """Give state, time and cause of an app password's end: `active`, `revoked` or `expired`."""
+    """Give state, time and cause of an app password's end: `active`, `revoked` or `expired`.
+
+    What was revoked has ended whatever the clock says now; where it had expired before that, that is its end.
+    """
     expires = row.expires_at
-    if row.revoked_at is not None and (expires is None or row.revoked_at <= expires):
+    if row.revoked_at is not None:
+        if expires is not None and expires < row.revoked_at:
+            return "expired", expires, "expired"
         return "revoked", row.revoked_at, row.revoked_why.value if row.revoked_why else "revoked"
     if expires is not None and expires <= now:
         return "expired", expires, "expired"

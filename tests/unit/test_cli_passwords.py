@@ -276,6 +276,7 @@ def test_how_an_app_password_ended() -> None:
     assert ending(row(expires_at=250), 300) == ("expired", 250, "expired")
     assert ending(row(expires_at=250, **revoked), 300) == ("revoked", 200, "revoked by its owner")
     assert ending(row(expires_at=150, **revoked), 300) == ("expired", 150, "expired")
+    assert ending(row(expires_at=150, **revoked), 100)[0] != "active", "the clock was set back"
 
 
 def test_soon_is_fourteen_days() -> None:
