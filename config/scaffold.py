@@ -1,16 +1,20 @@
 """A first configuration: a commented file, a master key, and a private authority with a certificate.
 
 What is written starts as it is, with the built-in mail server behind the gate, on this machine alone. Nothing
-that exists is ever overwritten, and the config file is written last: while it is missing, nothing was made.
+that exists is ever overwritten. All is made in a folder of its own and then moved: what fails leaves nothing
+behind, so it can simply be tried again.
 """
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from string import Template
+from tempfile import mkdtemp
 from typing import Final
 
 from config.address import host_name, joined
@@ -19,6 +23,7 @@ from config.keys import new_key_text
 from config.private import reason
 
 CONFIG_NAME: Final = "wicketgate.toml"
+_MADE: Final = ("tls", "keys", "data", CONFIG_NAME)
 THIS_MACHINE: Final = ("localhost", "127.0.0.1", "::1")
 _EVERYWHERE: Final = frozenset({"0.0.0.0", "::"})  # noqa: S104 - compared with, never bound
 
@@ -53,23 +58,49 @@ def init_dir(
     address to listen on. Raises ScaffoldError, or AddressError for what is not a host.
     """
     names = certificate_names(hosts, bind)
-    public = host_name(hosts[0]) if hosts else THIS_MACHINE[0]
     begin = now or datetime.now(UTC)
-    key_name = f"{begin:%Y-%m}"
+    was_there = folder.is_dir()
     _refuse_to_overwrite(folder)
+    making = None
     try:
-        make_authority(folder / "tls", now=begin)
-        issue(folder / "tls", names, now=begin)
-        (folder / "keys").mkdir(mode=0o700)
-        write_file(folder / "keys" / f"{key_name}.key", new_key_text().encode("ascii"), 0o400)
-        (folder / "data").mkdir(mode=0o700)
-        path = folder / CONFIG_NAME
-        text = config_text(public=public, names=names, bind=bind, ports=ports, key_name=key_name)
-        write_file(path, text.encode("utf-8"), 0o644)
+        making = Path(mkdtemp(prefix=".making-", dir=folder))
+        _fill(making, names, begin, bind, ports)
+        _move(making, folder)
     except OSError as error:
-        what = f"{error.filename or folder} cannot be written: {reason(error)}"
-        raise ScaffoldError(what, "choose a folder that you may write to") from None
-    return path
+        what = f"the folder {folder} cannot be filled: {reason(error)}"
+        raise ScaffoldError(what, "choose a folder that you may write to, on a disk with room") from None
+    finally:
+        if making is not None:
+            shutil.rmtree(making, ignore_errors=True)
+        if not was_there:
+            with suppress(OSError):  # it is filled, as it should be
+                folder.rmdir()
+    return folder / CONFIG_NAME
+
+
+def _fill(folder: Path, names: Sequence[str], begin: datetime, bind: str, ports: Ports) -> None:
+    """Make everything in an empty folder. Raises OSError."""
+    key_name = f"{begin:%Y-%m}"
+    make_authority(folder / "tls", now=begin)
+    issue(folder / "tls", names, now=begin)
+    (folder / "keys").mkdir(mode=0o700)
+    write_file(folder / "keys" / f"{key_name}.key", new_key_text().encode("ascii"), 0o400)
+    (folder / "data").mkdir(mode=0o700)
+    text = config_text(public=names[0], names=names, bind=bind, ports=ports, key_name=key_name)
+    write_file(folder / CONFIG_NAME, text.encode("utf-8"), 0o644)
+
+
+def _move(making: Path, folder: Path) -> None:
+    """Move everything to its place, the config file last; where one fails, what was moved goes again."""
+    moved: list[Path] = []
+    try:
+        for name in _MADE:
+            (making / name).rename(folder / name)
+            moved.append(folder / name)
+    except OSError:
+        for path in moved:
+            shutil.rmtree(path, ignore_errors=True)
+        raise
 
 
 def certificate_names(hosts: Sequence[str], bind: str = "") -> tuple[str, ...]:
@@ -96,7 +127,7 @@ def _refuse_to_overwrite(folder: Path) -> None:
     except OSError as error:
         what = f"the folder {folder} cannot be made: {reason(error)}"
         raise ScaffoldError(what, "choose a folder that you may write to") from None
-    for name in (CONFIG_NAME, "tls", "keys", "data"):
+    for name in _MADE:
         if (folder / name).exists():
             what = f"{folder / name} exists already, and nothing is overwritten"
             raise ScaffoldError(what, "choose an empty folder, or one that does not exist")

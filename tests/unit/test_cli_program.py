@@ -75,6 +75,21 @@ def test_init_overwrites_nothing(config: Path) -> None:
     assert config.read_bytes() == before
 
 
+@pytest.mark.parametrize("exists", [False, True])
+def test_an_init_that_finds_no_room_leaves_nothing_behind(tmp_path: Path, exists: bool) -> None:
+    folder = tmp_path / "w"
+    if exists:
+        folder.mkdir()
+        (folder / "notes").touch()
+    command = ["/bin/sh", "-c", 'ulimit -f 0; exec "$@"', "sh", *RUN, "init", folder]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"error: the folder {folder} cannot be filled: file too large\nhint: ")
+    assert [path.name for path in tmp_path.rglob("*")] == (["w", "notes"] if exists else [])
+    assert wicketgate("init", folder).exit_code == 0
+    assert {path.name for path in folder.iterdir()} - {"notes"} == {"wicketgate.toml", "tls", "keys", "data"}
+
+
 def test_init_refuses_what_is_no_host(tmp_path: Path) -> None:
     done = wicketgate("init", tmp_path / "w", "--host", "a b")
     assert done.exit_code == 2
