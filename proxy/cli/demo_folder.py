@@ -7,13 +7,17 @@ in clear, so that the page of settings can be shown again; so a demo folder is n
 from __future__ import annotations
 
 import json
+import os
 import secrets
+import shlex
 import shutil
+import stat
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from tempfile import mkdtemp
 from typing import Any, Final
 
 import pyotp
@@ -102,6 +106,7 @@ async def open_folder(path: Path, hosts: Sequence[str], bind: str) -> DemoFolder
 
     Raises DemoFolderError, and what making one raises: ScaffoldError, StoreUnavailable, OSError.
     """
+    _refuse_a_strangers(path)
     state = path / STATE_NAME
     if not state.exists():
         if path.exists() and any(path.iterdir()):
@@ -117,10 +122,26 @@ async def open_folder(path: Path, hosts: Sequence[str], bind: str) -> DemoFolder
     return DemoFolder(path=path, accounts=await _as_they_stand(load(path / CONFIG_NAME), accounts))
 
 
+def _refuse_a_strangers(path: Path) -> None:
+    """Refuse a folder in which somebody else could put files or read what we will write."""
+    try:
+        facts = path.stat()
+    except FileNotFoundError:
+        return
+    if facts.st_uid not in (os.geteuid(), 0):
+        what = f"{path} belongs to another user, {facts.st_uid}"
+        raise DemoFolderError(what, "name a folder of your own with --dir, or run this as that user")
+    if facts.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+        raise DemoFolderError(f"others can write to {path}", f"run: chmod go-w {shlex.quote(str(path))}")
+
+
 async def _make(path: Path, hosts: Sequence[str], bind: str) -> None:
-    """Make everything beside `path` and move it there at the end: killed in between, nothing is there."""
-    making = path.with_name(f".{path.name}.making")
-    shutil.rmtree(making, ignore_errors=True)
+    """Make everything beside `path` and move it there at the end: killed in between, nothing is there.
+
+    The folder beside it has a name nobody can foresee, and so prepare.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    making = Path(mkdtemp(prefix=f".{path.name}.", dir=path.parent))
     try:
         config = load(init_dir(making, hosts, Ports(), bind=bind))
         accounts = await _make_accounts(config)
@@ -129,7 +150,6 @@ async def _make(path: Path, hosts: Sequence[str], bind: str) -> None:
                 deliver(mail_folder(config), email, message)
         text = json.dumps({"accounts": [_entry(account) for account in accounts]}, indent=2)
         write_file(making / STATE_NAME, text.encode("utf-8"), 0o600)
-        path.parent.mkdir(parents=True, exist_ok=True)
         making.rename(path)
     finally:
         shutil.rmtree(making, ignore_errors=True)

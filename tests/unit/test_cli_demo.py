@@ -1,12 +1,14 @@
 """The demo's folder: made whole or not at all, read again, and its page of settings."""
 
 import asyncio
+import os
 import shutil
+import stat
 from pathlib import Path
 
 import pytest
 
-from proxy.cli.demo_folder import DemoFolder, open_folder
+from proxy.cli.demo_folder import DemoFolder, DemoFolderError, open_folder
 from proxy.cli.demo_page import page
 from support.office import raw
 
@@ -55,3 +57,32 @@ def test_a_demo_whose_store_was_taken_away_still_starts(folder: Path) -> None:
     for path in (folder / "data").glob("gate.db*"):
         path.unlink()
     assert shown(opened(folder), "Everything").endswith("revoked")
+
+
+def test_a_folder_prepared_by_somebody_else_is_not_filled(tmp_path: Path) -> None:
+    trap = tmp_path / "trap"
+    trap.mkdir()
+    (tmp_path / ".demo.making").symlink_to(trap)
+    opened(tmp_path / "demo")
+    assert list(trap.iterdir()) == []
+    assert stat.S_IMODE((tmp_path / "demo").stat().st_mode) == 0o700
+    assert {path.name for path in tmp_path.iterdir()} == {"trap", ".demo.making", "demo"}
+
+
+@pytest.mark.parametrize("mode", [0o720, 0o702])
+@pytest.mark.parametrize("filled", [False, True])
+def test_a_folder_that_others_can_write_to_is_refused(folder: Path, mode: int, filled: bool) -> None:
+    if not filled:
+        shutil.rmtree(folder)
+        folder.mkdir()
+    folder.chmod(mode)
+    with pytest.raises(DemoFolderError, match="others can write") as caught:
+        opened(folder)
+    assert caught.value.hint == f"run: chmod go-w {folder}"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a folder away")
+def test_a_folder_of_somebody_else_is_refused(folder: Path) -> None:
+    os.chown(folder, 1000, 1000)
+    with pytest.raises(DemoFolderError, match="another user, 1000"):
+        opened(folder)
