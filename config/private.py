@@ -2,7 +2,9 @@
 
 A file that the group or others can read or write is refused, with one exception: below the folder that
 systemd hands over in CREDENTIALS_DIRECTORY the group bits show an access list for the service's own user, so
-there only the bits of others count. Nothing here interprets what a file holds, and no error quotes it.
+there only the bits of others count. It must belong to its reader or to root, because any other owner could
+change it; when root is the reader, also to the owner of its folder, for whom root is at work. Nothing here
+interprets what a file holds, and no error quotes it.
 """
 
 from __future__ import annotations
@@ -35,7 +37,7 @@ def read_private(path: Path, *, credentials: str | None = None) -> bytes:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
         with os.fdopen(descriptor, "rb") as file:
             facts = os.fstat(file.fileno())
-            _check(path, facts.st_mode, in_credentials=_below(path, credentials))
+            _check(path, facts, in_credentials=_below(path, credentials))
             octets = file.read(SECRET_FILE_OCTETS + 1)
     except OSError as error:
         raise PrivateFileError(f"{path} cannot be read: {reason(error)}", access_hint(error)) from None
@@ -72,14 +74,24 @@ def access_hint(error: OSError) -> str:
             return "look at the file and the file system"
 
 
-def _check(path: Path, mode: int, *, in_credentials: bool) -> None:
-    """Refuse what is not a regular file or is open to anyone but the owner."""
+def _check(path: Path, facts: os.stat_result, *, in_credentials: bool) -> None:
+    """Refuse what is not a regular file, is open to anyone but the owner, or is somebody else's."""
+    mode = facts.st_mode
     if not stat.S_ISREG(mode):
         raise PrivateFileError(f"{path} is not a regular file", "name the file that holds the secret")
     foreign = stat.S_IRWXO if in_credentials else stat.S_IRWXG | stat.S_IRWXO
     if mode & foreign:
         what = f"{path} can be read or changed by others (mode {stat.S_IMODE(mode):04o})"
         raise PrivateFileError(what, f"run: chmod 0400 {path}")
+    if facts.st_uid not in _trusted(path):
+        what = f"{path} belongs to another user, {facts.st_uid}"
+        raise PrivateFileError(what, f"let the user who runs the server own it: chown {os.geteuid()} {path}")
+
+
+def _trusted(path: Path) -> set[int]:
+    """Give the users who may own a private file."""
+    reader = os.geteuid()
+    return {reader, 0} if reader else {0, path.resolve().parent.stat().st_uid}
 
 
 def _below(path: Path, folder: str) -> bool:

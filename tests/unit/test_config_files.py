@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import stat
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -46,6 +47,16 @@ def test_a_file_open_to_others_is_no_private_file(tmp_path: Path, mode: int) -> 
     with pytest.raises(PrivateFileError, match=f"mode {mode:04o}") as caught:
         read_private(path)
     assert caught.value.hint == f"run: chmod 0400 {path}"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file away")
+def test_a_file_of_somebody_else_is_no_private_file(tmp_path: Path) -> None:
+    path = private(tmp_path / "k", b"x")
+    os.chown(path, 1000, 1000)
+    with pytest.raises(PrivateFileError, match="belongs to another user, 1000"):
+        read_private(path)
+    os.chown(tmp_path, 1000, 1000)
+    assert read_private(path) == b"x", "root at work for the user whose folder it is"
 
 
 def test_a_systemd_credential_may_show_group_bits(tmp_path: Path) -> None:
