@@ -7,6 +7,7 @@ behind, so it can simply be tried again.
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Sequence
 from contextlib import suppress
@@ -24,6 +25,8 @@ from config.private import reason
 
 CONFIG_NAME: Final = "wicketgate.toml"
 _MADE: Final = ("tls", "keys", "data", CONFIG_NAME)
+_LINE: Final = r'^({key} = )(?:"[^"\n]*"|\[(?:"[^"\n]*"|[, ])*\])'
+"""A key with one text, or with a list of texts on one line."""
 THIS_MACHINE: Final = ("localhost", "127.0.0.1", "::1")
 _EVERYWHERE: Final = frozenset({"0.0.0.0", "::"})  # noqa: S104 - compared with, never bound
 
@@ -113,11 +116,34 @@ def config_text(*, public: str, names: Sequence[str], bind: str, ports: Ports, k
     """Write the config file: commented, complete, with paths beside it."""
     return _TEXT.substitute(
         public=public,
-        names=", ".join(f'"{name}"' for name in names),
+        names=_quoted(names),
         imaps=joined(bind, ports.imaps),
         imap=joined(bind, ports.imap),
         key=key_name,
     )
+
+
+def adapted_text(text: str, *, names: Sequence[str], bind: str, ports: Ports) -> str:
+    """Put other names, another address and other ports into a config file; what else was edited there stays.
+
+    The first of `names` is the public one. Raises ScaffoldError when a line is not as `config_text` wrote it.
+    """
+    for key, value in {
+        "public_host": f'"{names[0]}"',
+        "names": f"[{_quoted(names)}]",
+        "imaps": f'["{joined(bind, ports.imaps)}"]',
+        "imap": f'["{joined(bind, ports.imap)}"]',
+    }.items():
+        text, found = re.subn(_LINE.format(key=key), rf"\g<1>{value}", text, count=1, flags=re.MULTILINE)
+        if not found:
+            raise ScaffoldError(
+                f"the line of {key} is not there any more", f"write it again: {key} = {value}"
+            )
+    return text
+
+
+def _quoted(names: Sequence[str]) -> str:
+    return ", ".join(f'"{name}"' for name in names)
 
 
 def _refuse_to_overwrite(folder: Path) -> None:

@@ -16,11 +16,10 @@ from typing import Any, Final
 
 import click
 
-from config.address import AddressError, Listen, host_name
+from config.address import AddressError, host_name
 from config.load import load
-from config.models import Certificate, Config
-from config.scaffold import certificate_names
-from proxy.cli.demo_folder import DemoFolder, entries, open_folder, write_private
+from config.scaffold import Ports
+from proxy.cli.demo_folder import DemoFolder, entries, open_folder, write_config, write_private
 from proxy.cli.demo_page import page
 from proxy.cli.output import fail_usage
 from proxy.process import run
@@ -94,10 +93,13 @@ async def _demo(
     path: Path, ready_file: Path | None, bind: str, hosts: tuple[str, ...], ports: Mapping[str, int]
 ) -> None:
     with _ready_file(ready_file) as tell:
-        folder = await open_folder(path, hosts, bind)
-        config = _adapted(load(folder.config), hosts, bind, ports)
+        asked = Ports(imaps=ports["imaps_port"], imap=ports["imap_port"])
+        folder = await open_folder(path, hosts, bind, asked)
+        config = load(folder.config)
 
         def ready(bound: Bound) -> None:
+            names = config.tls.certificate[0].names
+            write_config(folder.config, names, bind, Ports(imaps=bound.imaps[0], imap=bound.imap[0]))
             facts = _facts(folder, config.server.public_host, bound)
             tell(facts)
             click.echo(page(folder, facts))
@@ -118,24 +120,6 @@ def _ready_file(path: Path | None) -> Iterator[Callable[[dict[str, Any]], None]]
         yield lambda facts: write_private(path, json.dumps(facts, indent=2) + "\n")
     finally:
         path.unlink(missing_ok=True)
-
-
-def _adapted(config: Config, hosts: tuple[str, ...], bind: str, ports: Mapping[str, int]) -> Config:
-    """Give the folder's configuration with this run's names, address and ports."""
-    names = certificate_names(hosts, bind)
-    first = config.tls.certificate[0]
-    certificate = Certificate.model_construct(names=names, certificate=first.certificate, key=first.key)
-    listen = {
-        "imaps": (Listen(host=bind, port=ports["imaps_port"]),),
-        "imap": (Listen(host=bind, port=ports["imap_port"]),),
-    }
-    return config.model_copy(
-        update={
-            "server": config.server.model_copy(update={"public_host": names[0]}),
-            "tls": config.tls.model_copy(update={"certificate": (certificate,)}),
-            "listen": config.listen.model_copy(update=listen),
-        }
-    )
 
 
 def _facts(folder: DemoFolder, host: str, bound: Bound) -> dict[str, Any]:

@@ -30,7 +30,14 @@ from auth.secret import Secret
 from config.authority import issue, write_file
 from config.load import load
 from config.models import Config
-from config.scaffold import CONFIG_NAME, Ports, certificate_names, init_dir
+from config.scaffold import (
+    CONFIG_NAME,
+    Ports,
+    ScaffoldError,
+    adapted_text,
+    certificate_names,
+    init_dir,
+)
 from proxy.cli.demo_mail import welcome
 from proxy.cli.password_lists import ending
 from proxy.embedded.maildir import deliver
@@ -101,10 +108,11 @@ class DemoFolder:
         return self.path / "tls" / "ca.pem"
 
 
-async def open_folder(path: Path, hosts: Sequence[str], bind: str) -> DemoFolder:
-    """Make the demo in `path`, or read it when it is there, with a certificate for `hosts` and `bind`.
+async def open_folder(path: Path, hosts: Sequence[str], bind: str, ports: Ports) -> DemoFolder:
+    """Make the demo in `path`, or read it when it is there.
 
-    Raises DemoFolderError, and what making one raises: ScaffoldError, StoreUnavailable, OSError.
+    Certificate and config file are for `hosts`, `bind` and `ports` from then on. Raises DemoFolderError, and
+    what making one raises: ScaffoldError, StoreUnavailable, OSError.
     """
     _refuse_a_strangers(path)
     state = path / STATE_NAME
@@ -114,7 +122,9 @@ async def open_folder(path: Path, hosts: Sequence[str], bind: str) -> DemoFolder
                 f"{path} is not empty and holds no demo", "name another folder with --dir, or empty this one"
             )
         await _make(path, hosts, bind)
-    _cover(path, certificate_names(hosts, bind))
+    names = certificate_names(hosts, bind)
+    _cover(path, names)
+    write_config(path / CONFIG_NAME, names, bind, ports)
     try:
         accounts = tuple(_account(entry) for entry in json.loads(state.read_text("utf-8"))["accounts"])
     except (ValueError, KeyError, TypeError):
@@ -222,6 +232,23 @@ def _cover(path: Path, names: Sequence[str]) -> None:
         return
     issue(path / "tls", names)
     write_file(covered, wanted.encode("utf-8"), 0o644)
+
+
+def write_config(path: Path, names: Sequence[str], bind: str, ports: Ports) -> None:
+    """Make the config file say where this start serves, for whoever uses it beside the demo.
+
+    What else somebody has edited there stays. Raises DemoFolderError, and OSError.
+    """
+    try:
+        text = path.read_text("utf-8")
+    except UnicodeDecodeError:
+        raise DemoFolderError(f"{path} is not UTF-8 text", f"remove {path.parent} to start anew") from None
+    try:
+        adapted = adapted_text(text, names=names, bind=bind, ports=ports)
+    except ScaffoldError as error:
+        raise DemoFolderError(f"{path}: {error}", error.hint) from None
+    if adapted != text:
+        write_file(path, adapted.encode("utf-8"), 0o644)
 
 
 def _entry(account: DemoAccount) -> dict[str, Any]:

@@ -8,15 +8,19 @@ from pathlib import Path
 
 import pytest
 
+from config.load import load
+from config.scaffold import Ports
 from proxy.cli.demo_folder import DemoFolder, DemoFolderError, open_folder
 from proxy.cli.demo_page import page
+from support.house import House
 from support.office import raw
 
 LOCAL = "127.0.0.1"
+PORTS = Ports(imaps=2993, imap=2143)
 
 
 def opened(path: Path, *hosts: str, bind: str = LOCAL) -> DemoFolder:
-    return asyncio.run(open_folder(path, hosts, bind))
+    return asyncio.run(open_folder(path, hosts, bind, PORTS))
 
 
 @pytest.fixture(scope="module")
@@ -86,3 +90,37 @@ def test_a_folder_of_somebody_else_is_refused(folder: Path) -> None:
     os.chown(folder, 1000, 1000)
     with pytest.raises(DemoFolderError, match="another user, 1000"):
         opened(folder)
+
+
+@pytest.mark.parametrize(
+    ("hosts", "bind", "public", "imaps"),
+    [
+        (("gate.example.org", "192.0.2.7"), LOCAL, "gate.example.org", "127.0.0.1:2993"),
+        ((), "::", "localhost", "[::]:2993"),
+        ((), "192.0.2.9", "localhost", "192.0.2.9:2993"),
+    ],
+)
+def test_the_config_file_is_true_for_the_last_start(
+    folder: Path, hosts: tuple[str, ...], bind: str, public: str, imaps: str
+) -> None:
+    for each in (("first.example.org",), hosts):
+        file = opened(folder, *each, bind=bind).config
+        done = House(file).run("check")
+        assert done.exit_code == 0, done.stderr
+    config = load(file)
+    assert config.server.public_host == public
+    assert [str(place) for place in config.listen.imaps] == [imaps]
+    assert config.listen.imap[0].port == PORTS.imap
+    assert "first.example.org" not in config.tls.certificate[0].names
+
+
+def test_what_else_was_edited_in_the_config_file_stays(folder: Path) -> None:
+    file = folder / "wicketgate.toml"
+    text = file.read_text(encoding="utf-8").replace("app_passwords = 25", "app_passwords = 7")
+    file.write_text(text, encoding="utf-8")
+    opened(folder, "gate.example.org")
+    assert load(file).policy.app_passwords == 7
+    file.write_text(text.replace("imaps = [", "imaps = [\n"), encoding="utf-8")
+    with pytest.raises(DemoFolderError, match="the line of imaps is not there") as caught:
+        opened(folder)
+    assert caught.value.hint == 'write it again: imaps = ["127.0.0.1:2993"]'
