@@ -17,9 +17,11 @@ from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 
-from config.models import Certificate, Config
+from config.keys import read_key
+from config.models import Config
+from config.parts import Pair, Parts, parts_of
 from config.private import PrivateFileError, access_hint, read_secret_text, reason
-from config.problems import ConfigErrors, Problem
+from config.problems import Problem
 
 _PEM = serialization.Encoding.PEM
 _SPKI = serialization.PublicFormat.SubjectPublicKeyInfo
@@ -27,21 +29,29 @@ _SPKI = serialization.PublicFormat.SubjectPublicKeyInfo
 
 def inspect(config: Config, file: Path, now: datetime) -> list[Problem]:
     """Give all that is wrong around `config`, which was read from `file`; `now` carries its time zone."""
+    return inspect_parts(parts_of(config), file, now)
+
+
+def inspect_parts(parts: Parts, file: Path, now: datetime) -> list[Problem]:
+    """Give all that is wrong around what could be read of `file`."""
     problems: list[Problem] = []
-    for number, certificate in enumerate(config.tls.certificate):
-        problems += _certificate(certificate, file, f"tls.certificate[{number}]", now)
-    try:
-        config.keys.load()
-    except ConfigErrors as errors:
-        problems += (Problem(file=file, key=one.key, what=one.what, hint=one.hint) for one in errors.problems)
-    problems += _upstream(config, file)
-    problems += folder_problems(config.server.data, file, "server.data")
-    for key, path in (
-        ("store.url", config.store.gate_file),
-        ("store.activity_url", config.store.activity_file),
-    ):
-        if path.parent != config.server.data:
-            problems += folder_problems(path.parent, file, key)
+    for number, pair in parts.certificates.items():
+        problems += _certificate(pair, file, f"tls.certificate[{number}]", now)
+    for name, path in parts.key_files.items():
+        try:
+            read_key(path)
+        except PrivateFileError as error:
+            problems.append(Problem(file=file, key=f"keys.files.{name}", what=str(error), hint=error.hint))
+    problems += _upstream(parts, file)
+    if parts.data is not None:
+        problems += folder_problems(parts.data, file, "server.data")
+    if parts.store is not None:
+        for key, path in (
+            ("store.url", parts.store.gate_file),
+            ("store.activity_url", parts.store.activity_file),
+        ):
+            if path.parent != parts.data:
+                problems += folder_problems(path.parent, file, key)
     return problems
 
 
@@ -67,63 +77,66 @@ def folder_problems(folder: Path, file: Path, key: str) -> Iterator[Problem]:
         yield Problem(file=file, key=key, what=f"everybody can write to the folder {folder}", hint=hint)
 
 
-def _upstream(config: Config, file: Path) -> Iterator[Problem]:
+def _upstream(parts: Parts, file: Path) -> Iterator[Problem]:
     """Look at the secret and the authorities for the server behind."""
-    imap = config.upstream.imap
-    if imap.sign_in is not None:
+    if parts.secret_file is not None:
         try:
-            read_secret_text(imap.sign_in.secret_file)
+            read_secret_text(parts.secret_file)
         except PrivateFileError as error:
             key = "upstream.imap.sign_in.secret_file"
             yield Problem(file=file, key=key, what=str(error), hint=error.hint)
-    if imap.ca_file is not None:
-        read = _read_certificates(imap.ca_file, file, "upstream.imap.ca_file")
+    if parts.ca_file is not None:
+        read = _read_certificates(parts.ca_file, file, "upstream.imap.ca_file")
         if isinstance(read, Problem):
             yield read
 
 
-def _certificate(entry: Certificate, file: Path, key: str, now: datetime) -> Iterator[Problem]:
+def _certificate(pair: Pair, file: Path, key: str, now: datetime) -> Iterator[Problem]:
     """Look at one certificate, its key, and whether they fit each other and the names."""
-    chain = _read_certificates(entry.certificate, file, f"{key}.certificate")
-    public, open_to = _read_public_half(entry.key, file, f"{key}.key")
-    if open_to:
-        what = f"{entry.key} can be read or changed by others (mode bits {open_to:04o} too many)"
-        yield Problem(file=file, key=f"{key}.key", what=what, hint=f"run: chmod 0400 {entry.key}")
-    if isinstance(public, Problem):
-        yield public
-    if isinstance(chain, Problem):
-        yield chain
-        return
-    leaf = chain[0]
-    yield from _validity(leaf, entry, file, key, now)
-    if isinstance(public, Problem):
-        return
+    leaf = public = None
+    if pair.key is not None:
+        public, open_to = _read_public_half(pair.key, file, f"{key}.key")
+        if open_to:
+            what = f"{pair.key} can be read or changed by others (mode bits {open_to:04o} too many)"
+            yield Problem(file=file, key=f"{key}.key", what=what, hint=f"run: chmod 0400 {pair.key}")
+        if isinstance(public, Problem):
+            yield public
+    if pair.certificate is not None:
+        chain = _read_certificates(pair.certificate, file, f"{key}.certificate")
+        if isinstance(chain, Problem):
+            yield chain
+        else:
+            leaf = chain[0]
+            yield from _validity(leaf, pair, file, f"{key}.certificate", now)
+    if leaf is not None and isinstance(public, bytes):
+        yield from _fit(leaf, public, pair, file, key)
+
+
+def _fit(leaf: x509.Certificate, public: bytes, pair: Pair, file: Path, key: str) -> Iterator[Problem]:
+    """Look whether certificate and key belong together, and whether TLS takes them."""
     if _public_half(leaf) != public:
-        what = f"{entry.key} is not the key of {entry.certificate}"
+        what = f"{pair.key} is not the key of {pair.certificate}"
         hint = "name the pair that was made together; the server's certificate comes first in its file"
         yield Problem(file=file, key=f"{key}.key", what=what, hint=hint)
-    elif refusal := _tls_refusal(entry):
+    elif refusal := _tls_refusal(pair):
         hint = "issue it anew with an EC P-256 or RSA 2048 key and SHA-256"
-        yield Problem(file=file, key=key, what=f"TLS cannot use {entry.certificate}: {refusal}", hint=hint)
+        yield Problem(file=file, key=key, what=f"TLS cannot use {pair.certificate}: {refusal}", hint=hint)
 
 
-def _validity(
-    leaf: x509.Certificate, entry: Certificate, file: Path, key: str, now: datetime
-) -> Iterator[Problem]:
+def _validity(leaf: x509.Certificate, pair: Pair, file: Path, key: str, now: datetime) -> Iterator[Problem]:
     """Look at the dates and the names of a certificate."""
-    key = f"{key}.certificate"
     begin, end = leaf.not_valid_before_utc, leaf.not_valid_after_utc
     if now >= end:
-        what = f"{entry.certificate} expired on {end:%Y-%m-%d}"
+        what = f"{pair.certificate} expired on {end:%Y-%m-%d}"
         yield Problem(file=file, key=key, what=what, hint="renew it; apps refuse the connection until then")
     if now < begin:
-        what = f"{entry.certificate} is not valid before {begin:%Y-%m-%d %H:%M} UTC"
+        what = f"{pair.certificate} is not valid before {begin:%Y-%m-%d %H:%M} UTC"
         yield Problem(file=file, key=key, what=what, hint="look at this machine's clock")
     held = _names(leaf)
-    for name in entry.names:
+    for name in pair.names:
         parent = name.partition(".")[2]
         if name not in held and f"*.{parent}" not in held:
-            what = f"{entry.certificate} does not name {name}"
+            what = f"{pair.certificate} does not name {name}"
             yield Problem(
                 file=file, key=key, what=what, hint=f"it names: {', '.join(sorted(held)) or 'nothing'}"
             )
@@ -179,11 +192,12 @@ def _read_public_half(path: Path, file: Path, key: str) -> tuple[bytes | Problem
     return Problem(file=file, key=key, what=what, hint=hint), open_to
 
 
-def _tls_refusal(entry: Certificate) -> str:
+def _tls_refusal(pair: Pair) -> str:
     """Ask the TLS library whether it takes the pair; empty when it does."""
+    assert pair.certificate is not None  # noqa: S101 - it was read a moment ago
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     try:
-        context.load_cert_chain(entry.certificate, entry.key, password=lambda: b"")
+        context.load_cert_chain(pair.certificate, pair.key, password=lambda: b"")
     except ssl.SSLError as error:
         return (error.reason or "refused").replace("_", " ").lower()
     except OSError as error:

@@ -20,6 +20,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
 from config.models import Config
+from config.parts import Parts, parts_left, parts_of
 from config.private import access_hint, reason
 from config.problems import ConfigErrors, Problem
 
@@ -79,8 +80,25 @@ def load(path: Path) -> Config:
     try:
         return Config.read(table, file.parent)
     except ValidationError as error:
-        details = error.errors(include_url=False, include_input=True)
-        raise ConfigErrors(_problem(file, detail) for detail in details) from None
+        raise ConfigErrors(_problems(file, error)) from None
+
+
+def examine(path: Path) -> tuple[Parts, list[Problem]]:
+    """Read the config file as far as that can be done: what can be looked at, and all its text has wrong.
+
+    Raises ConfigErrors where it cannot be read at all.
+    """
+    file = path.absolute()
+    table = _parse(file)
+    try:
+        return parts_of(Config.read(table, file.parent)), []
+    except ValidationError as error:
+        problems = _problems(file, error)
+    return parts_left(table, file.parent, {problem.key for problem in problems}), problems
+
+
+def _problems(file: Path, error: ValidationError) -> list[Problem]:
+    return [_problem(file, detail) for detail in error.errors(include_url=False, include_input=True)]
 
 
 def _parse(file: Path) -> dict[str, Any]:

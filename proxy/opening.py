@@ -12,13 +12,18 @@ from pathlib import Path
 from auth.keycheck import BadKey, KeyFault, WrongKeys, vouch
 from auth.seal import KeyRing
 from auth.store.store import Store
-from config.models import Config
+from config.models import Config, Keys
 from config.problems import ConfigErrors, Problem
 
 
 def key_ring(config: Config) -> KeyRing:
     """Read the master keys. Raises ConfigErrors."""
-    return KeyRing(config.keys.load(), config.keys.current)
+    return ring_of(config.keys)
+
+
+def ring_of(keys: Keys) -> KeyRing:
+    """Read the master keys of that table. Raises ConfigErrors."""
+    return KeyRing(keys.load(), keys.current)
 
 
 async def open_store(config: Config, ring: KeyRing) -> Store:
@@ -31,22 +36,22 @@ async def open_store(config: Config, ring: KeyRing) -> Store:
         await vouch(store, ring)
     except WrongKeys as wrong:
         await store.close()
-        raise ConfigErrors(key_problems(config, wrong.keys)) from None
+        raise ConfigErrors(key_problems(config.keys, wrong.keys)) from None
     except BaseException:
         await store.close()
         raise
     return store
 
 
-def key_problems(config: Config, bad: Iterable[BadKey], file: Path | None = None) -> list[Problem]:
+def key_problems(keys: Keys, bad: Iterable[BadKey], file: Path | None = None) -> list[Problem]:
     """Say what is wrong with keys, for the person who has the files."""
-    return [_problem(config, each, file) for each in bad]
+    return [_problem(keys, each, file) for each in bad]
 
 
-def _problem(config: Config, bad: BadKey, file: Path | None) -> Problem:
+def _problem(keys: Keys, bad: BadKey, file: Path | None) -> Problem:
     match bad.fault:
         case KeyFault.ANOTHER:
-            what = f"{config.keys.files[bad.key_id]} {bad.fault}"
+            what = f"{keys.files[bad.key_id]} {bad.fault}"
             hint = "put the file back from your copy; a new key is added under a name of its own"
         case KeyFault.MISSING:
             what, hint = str(bad.fault), "name that key's file again, from your copy where it is lost"

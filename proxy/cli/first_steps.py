@@ -13,16 +13,20 @@ from typing import Final
 import click
 
 from auth.keycheck import bad_keys
+from auth.store.activity import ActivityLog, reports
+from auth.store.engine import BUSY_S
 from auth.store.errors import StoreUnavailable
 from auth.store.store import Store
-from config.inspect import inspect
-from config.load import load
-from config.models import Config
+from config import models
+from config.inspect import inspect_parts
+from config.load import examine, load
+from config.models import Keys
+from config.parts import Parts
 from config.problems import ConfigErrors, Problem
 from config.scaffold import init_dir
 from proxy.cli.app import Invocation
 from proxy.cli.output import MISUSED, complain, emit, json_option, problem_facts, say
-from proxy.opening import key_problems, key_ring
+from proxy.opening import key_problems, ring_of
 
 _BESIDE: Final = ("", "-wal", "-shm")
 """What SQLite keeps under the name of a store file: the file, its log and the log's index."""
@@ -69,14 +73,18 @@ def init(folder: Path, hosts: tuple[str, ...], as_json: bool) -> None:
 def check(ctx: click.Context, invocation: Invocation, as_json: bool) -> None:
     """Say all that is wrong: the config file, certificates, keys, folders and the store.
 
-    Changes nothing but the schema of a store that an older version made. Exit 0 when all is well, else 2.
+    Changes no configuration. A store that is there is opened as the server does it: what an older version
+    made gets the present schema, its files are closed to other users, and it writes ahead into a log. Exit 0
+    when all is well, else 2.
     """
     file = invocation.file().absolute()
     try:
-        config = load(file)
-        problems = [*inspect(config, file, datetime.now(UTC)), *asyncio.run(_store_problems(config, file))]
+        parts, problems = examine(file)
     except ConfigErrors as errors:
         problems = list(errors.problems)
+    else:
+        problems += inspect_parts(parts, file, datetime.now(UTC))
+        problems += asyncio.run(_store_problems(parts, file))
     if as_json:
         emit({"ok": not problems, "config": str(file), "problems": [problem_facts(one) for one in problems]})
     elif not problems:
@@ -87,9 +95,22 @@ def check(ctx: click.Context, invocation: Invocation, as_json: bool) -> None:
     ctx.exit(MISUSED if problems else 0)
 
 
-def _foreign_files(config: Config, file: Path) -> Iterator[Problem]:
+async def _store_problems(parts: Parts, file: Path) -> list[Problem]:
+    """Open what there is of the store; what is not there yet is made by the first command that needs it."""
+    if parts.store is None:
+        return []
+    problems = list(_foreign_files(parts.store, file))
+    foreign = {problem.key for problem in problems}
+    if "store.url" not in foreign:
+        problems += await _gate_problems(parts.store, parts.keys, file)
+    if "store.activity_url" not in foreign:
+        problems += await _activity_problems(parts.store, file)
+    return problems
+
+
+def _foreign_files(store: models.Store, file: Path) -> Iterator[Problem]:
     """Find store files that this user cannot use, and such as root has made in the server's own folder."""
-    files = (("store.url", config.store.gate_file), ("store.activity_url", config.store.activity_file))
+    files = (("store.url", store.gate_file), ("store.activity_url", store.activity_file))
     for key, path in ((key, path.with_name(path.name + end)) for key, path in files for end in _BESIDE):
         try:
             owner, user = path.stat().st_uid, path.parent.stat().st_uid
@@ -103,41 +124,44 @@ def _foreign_files(config: Config, file: Path) -> Iterator[Problem]:
             yield Problem(file=file, key=key, what=what, hint=f"run: chown {user} {path}")
 
 
-async def _store_problems(config: Config, file: Path) -> list[Problem]:
-    """Open what there is of the store; what is not there yet is made by the first command that needs it."""
-    if not os.path.exists(config.store.gate_file):  # noqa: PTH110 - unlike Path's, this one never raises
+async def _gate_problems(told: models.Store, keys: Keys | None, file: Path) -> list[Problem]:
+    """Open the gate file, and look whether the keys are those it was filled with."""
+    if not os.path.exists(told.gate_file):  # noqa: PTH110 - unlike Path's, this one never raises
         return []
-    if foreign := list(_foreign_files(config, file)):
-        return foreign
     try:
-        store = await Store.open(config.store.url, config.store.activity_url)
+        store = await Store.open(told.url, told.activity_url)
         try:
-            keys = await _key_problems(config, store, file)
-            return [*keys, *await _activity_problems(config, store, file)]
+            return await _key_problems(keys, store, file)
         finally:
             await store.close()
     except StoreUnavailable as error:
-        what = f"{config.store.gate_file} cannot be opened: {error}"
+        what = f"{told.gate_file} cannot be opened: {error}"
         hint = "run this as the server's user, and see whether the file is whole and its disk has room"
         return [Problem(file=file, key="store.url", what=what, hint=hint)]
 
 
-async def _key_problems(config: Config, store: Store, file: Path) -> list[Problem]:
-    """Look whether the keys are those of the store; what cannot be read at all is named elsewhere."""
+async def _key_problems(keys: Keys | None, store: Store, file: Path) -> list[Problem]:
+    """Compare the keys with the store; what cannot be read at all is named elsewhere."""
+    if keys is None:
+        return []
     try:
-        ring = key_ring(config)
+        ring = ring_of(keys)
     except ConfigErrors:
         return []
-    return key_problems(config, await bad_keys(store, ring), file)
+    return key_problems(keys, await bad_keys(store, ring), file)
 
 
-async def _activity_problems(config: Config, store: Store, file: Path) -> list[Problem]:
-    """Read from the activity file, if there is one."""
+async def _activity_problems(told: models.Store, file: Path) -> list[Problem]:
+    """Read from the activity file, if there is one, whether or not the gate file can be opened."""
+    if not os.path.exists(told.activity_file):  # noqa: PTH110 - as above
+        return []
+    log = ActivityLog(told.activity_file, busy_s=BUSY_S)
     try:
-        if config.store.activity_file.exists():
-            await store.reports(0)
+        await log.read(lambda tx: reports(tx, 0))
     except StoreUnavailable as error:
-        what = f"{config.store.activity_file} cannot be opened: {error}"
+        what = f"{told.activity_file} cannot be opened: {error}"
         hint = "it may be moved away: only last use and history are lost"
         return [Problem(file=file, key="store.activity_url", what=what, hint=hint)]
+    finally:
+        await log.close()
     return []
