@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from auth.store.rows import AccountRow
 from proxy.cli.app import Invocation
 from proxy.cli.desk import Desk, operator
 from proxy.cli.output import emit, json_option, plain, say
@@ -41,10 +42,7 @@ def add(invocation: Invocation, email: str, name: str, as_json: bool) -> None:
     with Desk(invocation.config()) as desk:
         desk.run(desk.accounts.add_alias(email, name, operator()))
         row = desk.run(desk.accounts.find(email))
-    if as_json:
-        emit({"email": row.email, "aliases": list(row.aliases)})
-    else:
-        say(f"{plain(name)} is now {row.email}")
+    _answer(row, f"{name} is now {row.email}", as_json=as_json)
 
 
 @alias.command()
@@ -55,9 +53,15 @@ def add(invocation: Invocation, email: str, name: str, as_json: bool) -> None:
 def remove(invocation: Invocation, email: str, name: str, as_json: bool) -> None:
     """Let ALIAS sign in as EMAIL no more."""
     with Desk(invocation.config()) as desk:
+        email = desk.run(desk.accounts.find(email)).email  # which may be called by the alias that goes
         desk.run(desk.accounts.remove_alias(email, name, operator()))
         row = desk.run(desk.accounts.find(email))
+    _answer(row, f"{name} is no longer {row.email}", as_json=as_json)
+
+
+def _answer(row: AccountRow, words: str, *, as_json: bool) -> None:
+    """Say what was done, or give what aliases there are now."""
     if as_json:
         emit({"email": row.email, "aliases": list(row.aliases)})
     else:
-        say(f"{plain(name)} is no longer {row.email}")
+        say(plain(words))

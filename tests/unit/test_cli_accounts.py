@@ -174,6 +174,8 @@ def test_aliases(house: House) -> None:
     assert house.run("account", "alias", "add", ALICE, "al@example.org").exit_code == 1
     assert house.ask("account", "alias", "remove", ALICE, "al@example.org")["aliases"] == []
     assert house.run("account", "alias", "remove", ALICE, "al@example.org").exit_code == 1
+    house.ask("account", "alias", "add", ALICE, "al@example.org")
+    assert house.ask("account", "alias", "remove", "al@example.org", "al@example.org")["aliases"] == []
 
 
 def enrol_by_script(house: House, *options: str, offset_s: int = 0) -> tuple[int, str, str]:
