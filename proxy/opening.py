@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
+from auth.hashing import Cost, Hasher
 from auth.keycheck import BadKey, KeyFault, WrongKeys, vouch
 from auth.seal import KeyRing
 from auth.store.store import Store
@@ -24,6 +25,15 @@ def key_ring(config: Config) -> KeyRing:
 def ring_of(keys: Keys) -> KeyRing:
     """Read the master keys of that table. Raises ConfigErrors."""
     return KeyRing(keys.load(), keys.current)
+
+
+def make_hasher(config: Config) -> Hasher:
+    """Make what hashes at the cost the config says; close it in the end."""
+    app, primary = config.policy.hashing.app, config.policy.hashing.primary
+    return Hasher(
+        app=Cost(memory_kib=app.memory_kib, passes=app.passes),
+        primary=Cost(memory_kib=primary.memory_kib, passes=primary.passes),
+    )
 
 
 async def open_store(config: Config, ring: KeyRing) -> Store:

@@ -25,7 +25,6 @@ import pyotp
 from auth.accounts import AccountError, Accounts
 from auth.apppassword import SELECTOR_LENGTH
 from auth.deed import Actor, MintRequest
-from auth.hashing import Hasher
 from auth.secret import Secret
 from config.authority import issue, write_file
 from config.load import load
@@ -41,7 +40,7 @@ from config.scaffold import (
 from proxy.cli.demo_mail import welcome
 from proxy.cli.password_lists import ending
 from proxy.embedded.maildir import deliver
-from proxy.opening import key_ring, open_store
+from proxy.opening import key_ring, make_hasher, open_store
 from proxy.server import mail_folder
 from scopes.model import Scope
 
@@ -170,7 +169,7 @@ async def _accounts(config: Config, earlier_s: int = 0) -> AsyncIterator[Account
     """Open the demo's store; `earlier_s` puts the clock back."""
     ring = key_ring(config)
     store = await open_store(config, ring)
-    hasher = Hasher()
+    hasher = make_hasher(config)
     try:
         yield Accounts(store, hasher, ring, issuer="Wicketgate demo", now=lambda: time.time() - earlier_s)
     finally:

@@ -15,11 +15,10 @@ from types import TracebackType
 from typing import Any, Final, Self, TypeVar
 
 from auth.accounts import Accounts, Actor, Revocation
-from auth.hashing import Cost, Hasher
 from config.models import Config
 from proxy.cli.output import fail_usage, note
 from proxy.limits import FEED_BLIND_S
-from proxy.opening import key_ring, open_store
+from proxy.opening import key_ring, make_hasher, open_store
 from proxy.worker import await_reports
 
 T = TypeVar("T")
@@ -69,11 +68,7 @@ class Desk:
         config = self._config
         keys = key_ring(config)
         _must_not_make_roots_files(config)
-        app, primary = config.policy.hashing.app, config.policy.hashing.primary
-        self._hasher = Hasher(
-            app=Cost(memory_kib=app.memory_kib, passes=app.passes),
-            primary=Cost(memory_kib=primary.memory_kib, passes=primary.passes),
-        )
+        self._hasher = make_hasher(config)
         try:
             self.store = self.run(open_store(config, keys))
         except BaseException:
@@ -104,8 +99,9 @@ class Desk:
 
     def cut(self, revocation: Revocation) -> Cut:
         """Wait for the workers' answers to a committed revocation; that they cannot be had undoes nothing."""
-        folder = self._config.server.data / "workers"
-        ended = revocation.app_password_ids
+        from proxy.server import workers_folder  # noqa: PLC0415 - only who ends something pays for loading it
+
+        folder, ended = workers_folder(self._config), revocation.app_password_ids
         try:
             reports = self.run(await_reports(self.store, folder, revocation.change))
         except OSError:
