@@ -4,7 +4,8 @@ A piece of work is a plain function of a `Tx`. It cannot await, so nothing slow 
 happens inside a transaction. Writes take `BEGIN IMMEDIATE`: they queue inside the process on a lock, between
 processes on SQLite's, and never find at commit that they were wrong. Reads need no transaction for one
 statement and a snapshot for several. Work that has begun goes on to its end when its caller is cancelled, so
-a connection never comes back to the pool in the middle of something; work that waits is forgotten with it.
+a connection never comes back to the pool in the middle of something, and it keeps its turn until then; work
+that still waits for its turn is forgotten with its caller.
 """
 
 from __future__ import annotations
@@ -12,8 +13,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import sqlite3
-from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final, Self, TypeVar
 
@@ -29,6 +29,7 @@ Tx = Connection
 """What a piece of work gets: a connection, inside the transaction it asked for."""
 
 T = TypeVar("T")
+Turn = asyncio.Lock | asyncio.Semaphore
 
 BUSY_S: Final = 5.0
 """How long a statement waits for another process's write; ours take milliseconds."""
@@ -89,12 +90,13 @@ class Database:
 
     async def read(self, work: Callable[[Tx], T], *, snapshot: bool = False) -> T:
         """Run `work`; `snapshot` is for work of several statements that must see one moment."""
-        async with self._turn(self._reading, "reads"):
-            return await self._finish(self._transact(self._in_snapshot if snapshot else self._engine, work))
+        await self._wait_for(self._reading, "reads")
+        return await self._finish(self._in_snapshot if snapshot else self._engine, work, self._reading)
 
     async def write(self, work: Callable[[Tx], T]) -> T:
         """Run `work` in a transaction of its own and commit; what `work` raises rolls back and passes on."""
-        return await self._finish(self._write(work))
+        await self._wait_for(self._one_write, "writes")
+        return await self._finish(self._in_write, work, self._one_write)
 
     async def close(self) -> None:
         """Let running work end, then close every connection. Idempotent."""
@@ -103,36 +105,29 @@ class Database:
             await asyncio.wait(self._running)
         await self._engine.dispose()
 
-    async def _finish(self, running: Coroutine[Any, Any, T]) -> T:
-        if self._closed:
-            running.close()
-            raise StoreUnavailable("the store is closed")
-        task = asyncio.create_task(running)
-        self._running.add(task)
-        task.add_done_callback(self._over)
-        return await asyncio.shield(task)
-
-    def _over(self, task: asyncio.Task[Any]) -> None:
-        self._running.discard(task)
-        if not task.cancelled():
-            task.exception()  # seen, also when nobody waits for it any more
-
-    @asynccontextmanager
-    async def _turn(self, queue: asyncio.Lock | asyncio.Semaphore, what: str) -> AsyncIterator[None]:
+    async def _wait_for(self, turn: Turn, what: str) -> None:
         """Wait for a turn, first come first served; whoever is cancelled meanwhile gives up the place."""
         try:
             async with asyncio.timeout(self._busy_s):
-                await queue.acquire()
+                await turn.acquire()
         except TimeoutError:
             raise StoreUnavailable(f"too many {what} are waiting") from None
-        try:
-            yield
-        finally:
-            queue.release()
 
-    async def _write(self, work: Callable[[Tx], T]) -> T:
-        async with self._turn(self._one_write, "writes"):
-            return await self._transact(self._in_write, work)
+    async def _finish(self, engine: AsyncEngine, work: Callable[[Tx], T], turn: Turn) -> T:
+        """Do the work whatever becomes of the caller, and give the turn back when it is over."""
+        if self._closed:
+            turn.release()
+            raise StoreUnavailable("the store is closed")
+        task = asyncio.create_task(self._transact(engine, work))
+        self._running.add(task)
+        task.add_done_callback(lambda done: self._over(done, turn))
+        return await asyncio.shield(task)
+
+    def _over(self, task: asyncio.Task[Any], turn: Turn) -> None:
+        self._running.discard(task)
+        turn.release()
+        if not task.cancelled():
+            task.exception()  # seen, also when nobody waits for it any more
 
     async def _transact(self, engine: AsyncEngine, work: Callable[[Tx], T]) -> T:
         try:
