@@ -2,6 +2,8 @@
 
 Recording never waits and never fails, so a slow or broken activity store cannot disturb a sign-in. While it
 is broken the newest `ACTIVITY_PENDING` records are kept and older ones are dropped, with a line in the log.
+A batch under way goes on to its end when whoever asked for it is cancelled, and the next one waits for it: at
+shutdown nothing is written twice, and nothing is left out.
 """
 
 from __future__ import annotations
@@ -33,6 +35,7 @@ class Activity:
         self._pending: deque[SignInRecord] = deque(maxlen=ACTIVITY_PENDING)
         self._dropped = 0
         self._arrived = asyncio.Event()
+        self._under_way: asyncio.Task[bool] | None = None
 
     def record(self, record: SignInRecord) -> None:
         """Take one record; returns at once."""
@@ -52,9 +55,15 @@ class Activity:
 
     async def flush(self) -> bool:
         """Write what is pending; False when the store could not take it (it stays pending)."""
-        batch = list(self._pending)
-        if not batch:
+        while self._under_way is not None and not self._under_way.done():
+            await asyncio.wait([self._under_way])
+        if not self._pending:
             return True
+        self._under_way = asyncio.create_task(self._write_batch())
+        return await asyncio.shield(self._under_way)
+
+    async def _write_batch(self) -> bool:
+        batch = list(self._pending)
         try:
             await self._store.record_sign_ins(batch)
         except StoreUnavailable as error:

@@ -3,6 +3,8 @@
 import asyncio
 from dataclasses import dataclass, field
 
+import pytest
+
 from auth.store.errors import StoreUnavailable
 from proxy.activity import Activity
 from proxy.limits import ACTIVITY_PENDING
@@ -52,6 +54,42 @@ async def test_the_newest_are_kept_when_there_are_too_many(caplog):
     assert store.batches[0][0] == 3
     assert len(store.batches[0]) == ACTIVITY_PENDING
     assert "dropped records=3" in caplog.text
+
+
+@dataclass
+class SlowStore(FakeStore):
+    """Takes its time. `goes_on`: a write that has begun is done though its caller leaves."""
+
+    goes_on: bool = True
+    begun: asyncio.Event = field(default_factory=asyncio.Event)
+    may_end: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def record_sign_ins(self, records) -> None:
+        writing = asyncio.create_task(self._write(records))
+        await (asyncio.shield(writing) if self.goes_on else writing)
+
+    async def _write(self, records) -> None:
+        self.begun.set()
+        await self.may_end.wait()
+        self.batches.append(records)
+
+
+@pytest.mark.parametrize("goes_on", [True, False])
+async def test_a_writer_cancelled_in_the_middle_writes_nothing_twice_and_loses_nothing(goes_on):
+    store = SlowStore(goes_on=goes_on)
+    activity = Activity(store)
+    writer = asyncio.create_task(activity.write())
+    activity.record("a")
+    await asyncio.wait_for(store.begun.wait(), 10)
+    writer.cancel()
+    await asyncio.wait([writer])
+    activity.record("b")
+    rest = asyncio.create_task(activity.flush())
+    for _ in range(5):
+        await asyncio.sleep(0)
+    store.may_end.set()
+    assert await rest is True
+    assert store.batches == [["a"], ["b"]]
 
 
 async def test_nothing_pending_writes_nothing():
