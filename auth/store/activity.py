@@ -3,7 +3,8 @@
 It lives in a file of its own that may be lost without harm: `ActivityLog` opens it when first needed, and
 again when another file is in its place, so a broken or lost one disturbs neither the start of the server nor
 a sign-in. Its calls raise `StoreUnavailable`; who calls decides to do without. History is bounded in age and
-in number.
+in number: each account's, that of all accounts, and apart from them that of strangers (whoever holds no right
+secret), so that nobody's sign-ins can push out another's.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
-from sqlalchemy import Row, delete, func, insert, select
+from sqlalchemy import ColumnElement, Row, delete, func, insert, select
 from sqlalchemy.dialects.sqlite import insert as upsert
 
 from auth.refusal import Reason
@@ -35,7 +36,11 @@ LAST_USES: Final = 10
 """Kept for one app password, by service and client name."""
 HISTORY_S: Final = 30 * 86_400
 HISTORY_ROWS: Final = 200_000
-"""A flood of refused sign-ins ends here, some 30 MB, before it fills a disk."""
+"""Of all accounts together, some 30 MB."""
+ACCOUNT_ROWS: Final = 2_000
+"""Of one account: a phone that asks every twenty minutes for 30 days."""
+STRANGER_ROWS: Final = 20_000
+"""Of sign-ins that belong to no account; anyone can make them, at a hundred a second."""
 REPORTS_S: Final = 86_400
 """Whoever waited for a report has gone after two seconds."""
 _AT_ONCE: Final = 500
@@ -105,7 +110,7 @@ def record_sign_ins(tx: Tx, records: Sequence[SignInRecord]) -> None:
             uses,
         )
         _keep_newest_uses(tx, {str(use["app_password_id"]) for use in uses})
-    _prune(tx, max(record.at for record in records))
+    _prune(tx, max(record.at for record in records), {record.account_id for record in records})
 
 
 def last_used(tx: Tx, app_password_ids: Iterable[str]) -> dict[str, list[LastUse]]:
@@ -236,7 +241,28 @@ def _keep_newest_uses(tx: Tx, app_password_ids: set[str]) -> None:
             )
 
 
-def _prune(tx: Tx, now: int) -> None:
-    newest = select(func.max(sign_in.c.id)).scalar_subquery()
+def _prune(tx: Tx, now: int, came: set[str | None]) -> None:
+    """Drop what is too old or too much; `came` are the accounts of the new rows, None for strangers."""
     tx.execute(delete(sign_in).where(sign_in.c.at < now - HISTORY_S))
-    tx.execute(delete(sign_in).where(sign_in.c.id <= newest - HISTORY_ROWS))
+    if None in came:
+        _keep_newest(tx, sign_in.c.account_id.is_(None), STRANGER_ROWS)
+    for account_id in _crowded(tx, sorted(each for each in came if each is not None)):
+        _keep_newest(tx, sign_in.c.account_id == account_id, ACCOUNT_ROWS)
+    _keep_newest(tx, sign_in.c.account_id.is_not(None), HISTORY_ROWS)
+
+
+def _crowded(tx: Tx, account_ids: Sequence[str]) -> list[str]:
+    """Give those of the accounts that have too many rows, asked for many at once: they are few."""
+    found: list[str] = []
+    for start in range(0, len(account_ids), _AT_ONCE):
+        mine = sign_in.c.account_id.in_(account_ids[start : start + _AT_ONCE])
+        counted = select(sign_in.c.account_id).where(mine).group_by(sign_in.c.account_id)
+        found += tx.execute(counted.having(func.count() > ACCOUNT_ROWS)).scalars()
+    return found
+
+
+def _keep_newest(tx: Tx, which: ColumnElement[bool], most: int) -> None:
+    surplus = tx.execute(select(func.count()).where(which)).scalar_one() - most
+    if surplus > 0:
+        oldest = select(sign_in.c.id).where(which).order_by(sign_in.c.at, sign_in.c.id).limit(surplus)
+        tx.execute(delete(sign_in).where(sign_in.c.id.in_(oldest)))

@@ -115,15 +115,54 @@ async def test_history_has_an_end_in_time(tmp_path):
 
 async def test_history_has_an_end_in_number(tmp_path):
     async with opened(tmp_path) as store:
+        await store.record_sign_ins([])
+        fill(tmp_path, activity.HISTORY_ROWS, "'ac_' || (2 + n % 200)")
         await store.record_sign_ins([record()])
-        with raw(tmp_path, "activity.db") as connection:
-            connection.execute("UPDATE sign_in SET id = id + 7")
-            connection.execute(
-                f"INSERT INTO sign_in SELECT id + {activity.HISTORY_ROWS}, at, account_id, app_password_id, "
-                "service, peer, outcome, client_name FROM sign_in"
-            )
-        await store.record_sign_ins([record()])
-        assert len(await store.sign_ins("ac_1")) == 2
+        assert len(await store.sign_ins("ac_1")) == 1
+        assert numbers(tmp_path) == {"strangers": 0, "accounts": activity.HISTORY_ROWS}
+        left = [each.peer for each in await store.sign_ins("ac_2", activity.HISTORY_ROWS)]
+        assert (len(left), left[-1]) == (999, "200"), "the oldest of all went"
+
+
+async def test_strangers_push_out_strangers_only(tmp_path):
+    stranger = {"account_id": None, "app_password_id": None, "outcome": "bad credentials"}
+    async with opened(tmp_path) as store:
+        await store.record_sign_ins([record(NOW - 1)])
+        fill(tmp_path, activity.HISTORY_ROWS, "NULL")
+        await store.record_sign_ins([record(NOW + 1, **stranger)])
+        assert await store.sign_ins("ac_1") == [record(NOW - 1)]
+        assert numbers(tmp_path) == {"strangers": activity.STRANGER_ROWS, "accounts": 1}
+        await store.record_sign_ins([record(NOW + 2)])
+        assert await store.sign_ins("ac_1") == [record(NOW + 2), record(NOW - 1)]
+
+
+async def test_an_account_pushes_out_its_own_history_only(tmp_path):
+    most = activity.ACCOUNT_ROWS
+    async with opened(tmp_path) as store:
+        await store.record_sign_ins([record(NOW - 1, account_id="ac_2")])
+        records = [record(NOW + number) for number in range(most + 10)]
+        await store.record_sign_ins(records)
+        assert await store.sign_ins("ac_1", 2 * most) == records[:9:-1]
+        assert len(await store.sign_ins("ac_2")) == 1
+
+
+def fill(folder, rows: int, account_id: str) -> None:
+    """Put so many rows into the history; `account_id` is SQL and may say `n`, which counts them."""
+    with raw(folder, "activity.db") as connection:
+        connection.execute(
+            f"WITH RECURSIVE c(n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM c WHERE n < {rows - 1}) "
+            "INSERT INTO sign_in (at, account_id, service, peer, outcome, client_name) "
+            f"SELECT {NOW}, {account_id}, 'imap', n, 'bad credentials', '' FROM c"
+        )
+
+
+def numbers(folder) -> dict[str, int]:
+    """How many rows there are."""
+    with raw(folder, "activity.db") as connection:
+        strangers, accounts = connection.execute(
+            "SELECT count(*) FILTER (WHERE account_id IS NULL), count(account_id) FROM sign_in"
+        ).fetchone()
+    return {"strangers": strangers, "accounts": accounts}
 
 
 async def test_workers_report_and_old_reports_go(tmp_path):
