@@ -91,7 +91,11 @@ async def test_nothing_uncommitted_is_seen(tmp_path):
 
 
 async def test_a_number_vouches_for_every_change_up_to_it(tmp_path):
-    async with opened(tmp_path) as one, opened(tmp_path) as two, opened(tmp_path) as reader:
+    async with (
+        opened(tmp_path, busy_s=30) as one,
+        opened(tmp_path, busy_s=30) as two,
+        opened(tmp_path) as reader,
+    ):
         writes = [store.write(change(number)) for number in range(20) for store in (one, two)]
         running = asyncio.gather(*writes)
         while not running.done():
