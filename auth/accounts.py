@@ -6,7 +6,8 @@ Nothing here revives a revoked app password, and nothing removed comes back: an 
 account with a new id.
 
 Every method raises AccountError when it refuses and StoreUnavailable when the store cannot answer; those that
-hash also raise `auth.hashing.Busy`. Names may be emails or aliases, in any case.
+hash also raise `auth.hashing.Busy`, and those that look at a proof `auth.seal.UnknownKey` or `UnsealError`
+when a key is missing or a sealed seed is damaged. Names may be emails or aliases, in any case.
 """
 
 from __future__ import annotations

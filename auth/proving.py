@@ -75,7 +75,8 @@ class Prover:
     async def claim(self, name: str, actor: Actor, proof: Proof | Secret | None) -> Claim:
         """Find the account and look at the proof; a Secret alone is a code, None is the operator's word.
 
-        Raises AccountError, StoreUnavailable, and Busy when there is too much to hash.
+        Raises AccountError, StoreUnavailable, Busy when there is too much to hash, and UnknownKey or
+        UnsealError when what is stored cannot be compared with the keys at hand.
         """
         if proof is not None:
             return await self._prove(name, actor, proof)
@@ -112,11 +113,11 @@ class Prover:
         seen = await self._store.write(lambda tx: self._enter(tx, name, actor, now))
         try:
             claim = await self._look(seen, proof, now)
+            await self._store.write(lambda tx: self.tries.right(tx, seen.subjects))
         except (Busy, UnknownKey, UnsealError, StoreUnavailable):
             with suppress(StoreUnavailable):
                 await self._store.write(lambda tx: self.tries.not_seen(tx, seen.subjects))
             raise
-        await self._store.write(lambda tx: self.tries.right(tx, seen.subjects))
         return claim
 
     def _enter(self, tx: Tx, name: str, actor: Actor, now: float) -> _Seen:

@@ -255,6 +255,28 @@ async def test_a_right_proof_is_no_failure_whatever_becomes_of_the_deed(tmp_path
         assert await failures(here) == []
 
 
+class FailingOnce:
+    """A store of which one write fails."""
+
+    def __init__(self, store, which: int) -> None:
+        self._store, self._left = store, which
+
+    async def write(self, work):
+        self._left -= 1
+        if self._left == 0:
+            raise StoreUnavailable("locked")
+        return await self._store.write(work)
+
+
+async def test_a_right_proof_that_could_not_be_noted_is_no_failure(tmp_path):
+    async with office(tmp_path) as here:
+        await here.enrolled()
+        prover = Prover(FailingOnce(here.store, 2), here.hasher, here.keys, here.clock)
+        with pytest.raises(StoreUnavailable):
+            await prover.claim(ALICE, OWNER, here.proof())
+        assert await failures(here) == []
+
+
 async def test_a_key_that_is_missing_is_an_outage_and_no_failure(tmp_path):
     async with office(tmp_path) as here:
         await here.enrolled()
