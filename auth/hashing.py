@@ -25,6 +25,7 @@ from typing import Final, TypeVar
 
 from argon2 import PasswordHasher, Type
 from argon2.exceptions import HashingError, InvalidHashError, VerificationError, VerifyMismatchError
+from argon2.low_level import error_to_str
 
 T = TypeVar("T")
 
@@ -33,6 +34,10 @@ SALT_OCTETS: Final = 16
 """RFC 9106 §3.1 recommends 16."""
 LEAST_SLOTS: Final = 2
 """One for each lane."""
+PRIMARY_AT_A_TIME: Final = 8
+"""However many processors there are: half a gigabyte of memory at full price."""
+_SHORTAGES: Final = frozenset(error_to_str(code) for code in (-22, -33))
+"""What argon2 says when it gets no memory or no thread (argon2.h); all else that fails is damage."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -238,13 +243,15 @@ class Hasher:
             self.calls[lane] += 1
             return self._hashers[lane].verify(stored, digest)
 
-        self._needs_rehash(lane, stored)  # raises CorruptHash, which argon2 itself does not tell apart
+        self._needs_rehash(lane, stored)  # raises CorruptHash for what has not even the shape
         try:
             return await self._lanes.run(lane, work)
         except VerifyMismatchError:
             return False
-        except VerificationError:  # argon2 could not get its memory
-            raise Busy("argon2 failed") from None
+        except VerificationError as failure:
+            if str(failure) in _SHORTAGES:
+                raise Busy("argon2 failed") from None
+        raise CorruptHash  # a salt or a parameter it cannot have
 
 
 def _argon2(cost: Cost) -> PasswordHasher:

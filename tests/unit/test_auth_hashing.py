@@ -107,6 +107,14 @@ async def test_damage_is_no_wrong_password(hasher):
             hasher.app_needs_rehash(stored)
 
 
+@pytest.mark.parametrize("salt", ["", "!!!!", "ab"])
+async def test_a_damaged_salt_is_damage_too(hasher, salt):
+    parts = (await hasher.hash_app(DIGEST)).split("$")
+    parts[4] = salt
+    with pytest.raises(CorruptHash):
+        await hasher.verify_app("$".join(parts), DIGEST)
+
+
 async def test_memory_that_cannot_be_had_is_busy():
     hasher = Hasher(app=Cost(memory_kib=2**31, passes=1), primary=CHEAP, slots=2)
     with pytest.raises(Busy):
