@@ -83,8 +83,17 @@ PRIMARY_QUEUE: Final = Queue(most=32, deadline_s=10.0)
 """One slot serves about thirty in ten seconds."""
 
 
+def processors() -> int:
+    """Give how many processors this process may use, which a container may make fewer than there are."""
+    affinity = getattr(os, "sched_getaffinity", None)  # not on macOS
+    return len(affinity(0)) if affinity is not None else os.cpu_count() or 1
+
+
 class Lanes:
-    """Run blocking work in threads: at most `slots` at a time, of which `Lane.PRIMARY` leaves one free."""
+    """Run blocking work in threads: at most `slots` at a time.
+
+    `Lane.PRIMARY` leaves one free, and takes `PRIMARY_AT_A_TIME` at most.
+    """
 
     def __init__(self, slots: int, queues: Mapping[Lane, Queue]) -> None:
         self._slots = max(LEAST_SLOTS, slots)
@@ -128,7 +137,7 @@ class Lanes:
     def _may_run(self, lane: Lane) -> bool:
         if self._running.total() >= self._slots:
             return False
-        return lane is Lane.APP or self._running[Lane.PRIMARY] < self._slots - 1
+        return lane is Lane.APP or self._running[Lane.PRIMARY] < min(self._slots - 1, PRIMARY_AT_A_TIME)
 
     async def _wait(self, lane: Lane) -> None:
         """Queue up until `_release` hands a slot over (already counted as running). Raises Busy."""
@@ -178,10 +187,10 @@ class Hasher:
         slots: int | None = None,
         queues: Mapping[Lane, Queue] | None = None,
     ) -> None:
-        """`slots` is the number of hashes at a time; by default one for each core, at least two."""
+        """`slots` is the number of hashes at a time; by default one for each processor, at least two."""
         self._hashers = {Lane.APP: _argon2(app), Lane.PRIMARY: _argon2(primary)}
         self._lanes = Lanes(
-            slots or os.cpu_count() or LEAST_SLOTS,
+            slots or processors(),
             queues or {Lane.APP: APP_QUEUE, Lane.PRIMARY: PRIMARY_QUEUE},
         )
         self.calls: Counter[str] = Counter()

@@ -15,13 +15,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 from collections import deque
 from collections.abc import AsyncIterator, Hashable
 from dataclasses import dataclass
 from typing import Final
 
-from auth.hashing import Busy
+from auth.hashing import Busy, processors
 
 AT_A_TIME: Final = 16
 """Enough to keep the store's readers and the hashing threads of a dozen processors busy."""
@@ -100,7 +99,7 @@ class Turns:
     ) -> None:
         """By default as many are doubted as there are processors: all at work, and none of them for long."""
         self._at_a_time = at_a_time
-        self._most = {False: at_a_time, True: doubted_at_a_time or min(os.cpu_count() or 1, at_a_time - 1)}
+        self._most = {False: at_a_time, True: doubted_at_a_time or min(processors(), at_a_time - 1)}
         self._waiting_most = waiting_most
         self._deadline_s = deadline_s
         self._working = {False: 0, True: 0}

@@ -1,11 +1,14 @@
 """Hashing: right and wrong, the two lanes, and what happens when they are full."""
 
 import asyncio
+import os
+import subprocess
+import sys
 import threading
 
 import pytest
 
-from auth.hashing import Busy, CorruptHash, Cost, Hasher, Lane, Lanes, Queue
+from auth.hashing import PRIMARY_AT_A_TIME, Busy, CorruptHash, Cost, Hasher, Lane, Lanes, Queue
 from support.gatehouse import turns_until
 
 CHEAP = Cost(memory_kib=8, passes=1)
@@ -122,6 +125,26 @@ async def test_memory_that_cannot_be_had_is_busy():
     with pytest.raises(Busy):
         await hasher.dummy_app()
     hasher.close()
+
+
+async def test_primary_takes_only_so_much_memory_however_many_slots_there_are(bench_of):
+    bench = bench_of(slots=2 * PRIMARY_AT_A_TIME)
+    started = [bench.start(Lane.PRIMARY, f"p{number}") for number in range(PRIMARY_AT_A_TIME + 1)]
+    await bench.waiting(Lane.PRIMARY, 1)
+    app = bench.start(Lane.APP, "a1")
+    await bench.running("a1", "p0")
+    bench.gates["p0"].set()
+    await bench.running(f"p{PRIMARY_AT_A_TIME}")
+    bench.close()
+    await asyncio.gather(app, *started)
+
+
+def test_the_processors_are_those_this_process_may_use():
+    code = "from auth.hashing import processors; print(processors())"
+    if hasattr(os, "sched_setaffinity"):
+        code = f"import os; os.sched_setaffinity(0, {{{min(os.sched_getaffinity(0))}}}); " + code
+    told = subprocess.check_output([sys.executable, "-c", code], timeout=60)
+    assert int(told) == (1 if hasattr(os, "sched_setaffinity") else os.cpu_count())
 
 
 async def test_primary_never_takes_the_last_slot(bench):
