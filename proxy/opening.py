@@ -12,6 +12,7 @@ from pathlib import Path
 from auth.hashing import Cost, Hasher
 from auth.keycheck import BadKey, KeyFault, WrongKeys, vouch
 from auth.seal import KeyRing
+from auth.store.errors import StoreMissing
 from auth.store.store import Store
 from config.models import Config, Keys
 from config.problems import ConfigErrors, Problem
@@ -36,12 +37,17 @@ def make_hasher(config: Config) -> Hasher:
     )
 
 
-async def open_store(config: Config, ring: KeyRing) -> Store:
+async def open_store(config: Config, ring: KeyRing, *, create: bool = False) -> Store:
     """Open the store and see that `ring` is the one it was filled with.
 
-    Raises ConfigErrors when it is not, and StoreUnavailable.
+    A missing one is made only with `create`, which is for whoever fills it: to serve an empty store would
+    call every right app password wrong. Raises ConfigErrors when it is missing or `ring` is another, and
+    StoreUnavailable.
     """
-    store = await Store.open(config.store.url, config.store.activity_url)
+    try:
+        store = await Store.open(config.store.url, config.store.activity_url, create=create)
+    except StoreMissing as missing:
+        raise ConfigErrors([store_problem(missing)]) from None
     try:
         await vouch(store, ring)
     except WrongKeys as wrong:
@@ -51,6 +57,18 @@ async def open_store(config: Config, ring: KeyRing) -> Store:
         await store.close()
         raise
     return store
+
+
+async def make_store(config: Config) -> None:
+    """Make the empty store of a configuration that has none yet. Raises what `open_store` raises."""
+    store = await open_store(config, key_ring(config), create=True)
+    await store.close()
+
+
+def store_problem(missing: StoreMissing, file: Path | None = None) -> Problem:
+    """Say that there is no store, for the person who can put it back."""
+    hint = "put it back, or mount its disk; to begin with an empty one: wicketgate account add EMAIL"
+    return Problem(file=file, key="store.url", what=str(missing), hint=hint)
 
 
 def key_problems(keys: Keys, bad: Iterable[BadKey], file: Path | None = None) -> list[Problem]:

@@ -22,7 +22,6 @@ from pathlib import Path
 from typing import Any
 
 from auth.gate import Gate
-from auth.hashing import Cost, Hasher
 from auth.secret import Secret
 from auth.store.store import Store
 from auth.throttle import AddressThrottle
@@ -40,7 +39,7 @@ from proxy.net.accept import AcceptLoop, listen
 from proxy.net.certificates import Certificates
 from proxy.net.strangers import Strangers
 from proxy.net.tls import CertificateFiles, client_context
-from proxy.opening import key_ring, open_store
+from proxy.opening import key_ring, make_hasher, open_store
 from proxy.process import Stop, on_signal
 from proxy.sessions import Registry
 from proxy.upstreams.authzid import Authzid
@@ -99,10 +98,10 @@ async def _start(config: models.Config, stack: AsyncExitStack, stop: Stop) -> di
     """Start every part; what is started last is taken down first."""
     certificates = _certificates(config, stack, stop)
     keys = key_ring(config)
-    config.server.data.mkdir(mode=0o700, parents=True, exist_ok=True)
     store = await open_store(config, keys)
     stack.push_async_callback(store.close)
-    hasher = _hasher(config.policy.hashing)
+    config.server.data.mkdir(mode=0o700, parents=True, exist_ok=True)
+    hasher = make_hasher(config)
     stack.callback(hasher.close)
     upstream = await _imap_upstream(config, stack)
     throttle = AddressThrottle()
@@ -140,14 +139,6 @@ def _certificates(config: models.Config, stack: AsyncExitStack, stop: Stop) -> C
     on_signal(stack, signal.SIGHUP, certificates.reload)
     stop.run_beside(stack, "certificates", certificates.follow())
     return certificates
-
-
-def _hasher(hashing: models.Hashing) -> Hasher:
-    app, primary = hashing.app, hashing.primary
-    return Hasher(
-        app=Cost(memory_kib=app.memory_kib, passes=app.passes),
-        primary=Cost(memory_kib=primary.memory_kib, passes=primary.passes),
-    )
 
 
 async def _imap_upstream(config: models.Config, stack: AsyncExitStack) -> ImapUpstream:

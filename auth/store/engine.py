@@ -78,10 +78,10 @@ class Database:
         event.listen(self._engine.sync_engine, "before_cursor_execute", self._count)
 
     @classmethod
-    async def open(cls, path: Path, history: History, *, busy_s: float = BUSY_S) -> Self:
-        """Migrate the file and open it; raises StoreUnavailable."""
+    async def open(cls, path: Path, history: History, *, create: bool = True, busy_s: float = BUSY_S) -> Self:
+        """Migrate the file and open it; raises StoreUnavailable, without `create` StoreMissing too."""
         try:
-            await asyncio.to_thread(migrate, path, history, busy_s=busy_s)
+            await asyncio.to_thread(migrate, path, history, create=create, busy_s=busy_s)
         except _FAILURES as error:
             cause = cause_of(error)
         else:

@@ -14,6 +14,10 @@ class StoreUnavailable(Exception):  # noqa: N818 - it names a state, as Busy doe
     """The store cannot answer now. Temporary: it says nothing about anyone's password."""
 
 
+class StoreMissing(StoreUnavailable):
+    """There is no store where one is expected: it was moved away or emptied, or its disk is not mounted."""
+
+
 @contextmanager
 def understood(what: str) -> Iterator[None]:
     """Turn stored words we do not know into StoreUnavailable: they are an outage, never a guess."""

@@ -15,7 +15,7 @@ from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from auth.store.errors import StoreUnavailable
+from auth.store.errors import StoreMissing, StoreUnavailable
 
 if TYPE_CHECKING:
     from alembic.config import Config
@@ -47,18 +47,23 @@ class History(Enum):
         return self.value[1]
 
 
-def migrate(path: Path, history: History, *, busy_s: float) -> None:
+def migrate(path: Path, history: History, *, create: bool, busy_s: float) -> None:
     """Make `path` a store of `history` at its head; blocking, up to `busy_s` for each lock.
 
-    Creates the folder (0700) and the file (0600); a file open to others is closed to them.
-    Raises StoreUnavailable, sqlite3.Error, SQLAlchemyError or OSError.
+    With `create` the folder (0700) and the file (0600) are made where they are missing; without, that and an
+    empty file are StoreMissing: in an empty store every right password would be wrong. A file open to others
+    is closed to them. Raises StoreUnavailable, sqlite3.Error, SQLAlchemyError or OSError.
     """
     if sqlite3.sqlite_version_info < _OLDEST_SQLITE:
         raise StoreUnavailable(f"SQLite {sqlite3.sqlite_version} is too old, 3.35 is needed")
+    if not create and not (path.exists() and path.stat().st_size):
+        raise StoreMissing(f"{path} is {'empty' if path.exists() else 'not there'}")
     _make_private(path)
     with closing(_connect(path, busy_s)) as connection:
         _use_wal(connection, busy_s)
         revision = _revision(connection)
+    if revision is None and not create:
+        raise StoreMissing(f"{path} holds no store")
     if revision != history.head:
         _upgrade(path, history, busy_s)
 

@@ -38,15 +38,18 @@ class Store:
         self._now = now
 
     @classmethod
-    async def open(cls, gate_url: str, activity_url: str, *, busy_s: float = BUSY_S) -> Self:
-        """Open both files, making and migrating them as needed.
+    async def open(
+        cls, gate_url: str, activity_url: str, *, create: bool = False, busy_s: float = BUSY_S
+    ) -> Self:
+        """Open both files and migrate them as needed.
 
-        `busy_s` is how long a statement waits for another process. Raises StoreUnavailable for the gate file,
-        ValueError for a URL that names no file; the activity file is opened when first used.
+        Only with `create` is a gate file made; a missing one is StoreMissing otherwise. `busy_s` is how long
+        a statement waits for another process. Raises StoreUnavailable for the gate file, ValueError for a URL
+        that names no file; the activity file is opened, and made, when first used.
         """
         path = path_of(gate_url)
         log = ActivityLog(path_of(activity_url), busy_s=busy_s)
-        gate = await Database.open(path, History.GATE, busy_s=busy_s)
+        gate = await Database.open(path, History.GATE, create=create, busy_s=busy_s)
         try:
             return cls(gate, log, FeedCheck(path))
         except BaseException:

@@ -67,7 +67,7 @@ def add(invocation: Invocation, email: str, **options: Unpack[AddOptions]) -> No
         raise click.UsageError("a service account has no primary password")
     config = invocation.config()
     primary = None if service else new_primary_password(options["primary_file"])
-    with Desk(config) as desk:
+    with Desk(config, create=True) as desk:
         row = desk.run(
             desk.accounts.add(email, primary=primary, service=service, aliases=aliases, actor=operator())
         )

@@ -40,7 +40,7 @@ from config.scaffold import (
 from proxy.cli.demo_mail import welcome
 from proxy.cli.password_lists import ending
 from proxy.embedded.maildir import deliver
-from proxy.opening import key_ring, make_hasher, open_store
+from proxy.opening import key_ring, make_hasher, make_store, open_store
 from proxy.server import mail_folder
 from scopes.model import Scope
 
@@ -153,6 +153,7 @@ async def _make(path: Path, hosts: Sequence[str], bind: str) -> None:
     making = Path(mkdtemp(prefix=f".{path.name}.", dir=path.parent))
     try:
         config = load(init_dir(making, hosts, Ports(), bind=bind))
+        await make_store(config)
         accounts = await _make_accounts(config)
         for email in _ACCOUNTS:
             for message in welcome(email, time.time()):
@@ -214,7 +215,7 @@ async def _standing(accounts: Accounts, person: DemoAccount) -> tuple[DemoPasswo
     now = time.time()
     try:
         rows = await accounts.history(person.email)
-    except AccountError:  # somebody took the store away
+    except AccountError:  # somebody removed the account
         rows = []
     states = {row.selector: ending(row, now)[0] for row in rows}
     return tuple(

@@ -60,8 +60,10 @@ class Cut:
 class Desk:
     """One command at work: a loop of its own, the store open, and who acts."""
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: Config, *, create: bool = False) -> None:
+        """`create`: make the store when there is none, and say so."""
         self._config = config
+        self._create = create
         self._runner = asyncio.Runner()
 
     def __enter__(self) -> Self:
@@ -70,7 +72,9 @@ class Desk:
         _must_not_make_roots_files(config)
         self._hasher = make_hasher(config)
         try:
-            self.store = self.run(open_store(config, keys))
+            if self._create and not config.store.gate_file.exists():
+                note(f"there is no store yet; a new one is made: {config.store.gate_file}")
+            self.store = self.run(open_store(config, keys, create=self._create))
         except BaseException:
             self._hasher.close()
             self._runner.close()

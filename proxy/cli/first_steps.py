@@ -15,7 +15,7 @@ import click
 from auth.keycheck import bad_keys
 from auth.store.activity import ActivityLog, reports
 from auth.store.engine import BUSY_S
-from auth.store.errors import StoreUnavailable
+from auth.store.errors import StoreMissing, StoreUnavailable
 from auth.store.store import Store
 from config import models
 from config.inspect import inspect_parts
@@ -26,7 +26,7 @@ from config.problems import ConfigErrors, Problem
 from config.scaffold import init_dir
 from proxy.cli.app import Invocation
 from proxy.cli.output import MISUSED, complain, emit, json_option, problem_facts, say
-from proxy.opening import key_problems, ring_of
+from proxy.opening import key_problems, make_store, ring_of, store_problem
 
 _BESIDE: Final = ("", "-wal", "-shm")
 """What SQLite keeps under the name of a store file: the file, its log and the log's index."""
@@ -43,12 +43,13 @@ _BESIDE: Final = ("", "-wal", "-shm")
 )
 @json_option
 def init(folder: Path, hosts: tuple[str, ...], as_json: bool) -> None:
-    """Write a commented config file, a master key and a private authority with a certificate into DIR.
+    """Write a config file, keys, a private authority with a certificate and an empty store into DIR.
 
     Nothing that exists is overwritten. What is made starts as it is, with the built-in mail server.
     """
     file = init_dir(folder.absolute(), hosts)
     config = load(file)
+    asyncio.run(make_store(config))
     if as_json:
         names = list(config.tls.certificate[0].names)
         emit({"config": str(file), "ca_file": str(file.parent / "tls" / "ca.pem"), "names": names})
@@ -84,7 +85,7 @@ def check(ctx: click.Context, invocation: Invocation, as_json: bool) -> None:
         problems = list(errors.problems)
     else:
         problems += inspect_parts(parts, file, datetime.now(UTC))
-        problems += asyncio.run(_store_problems(parts, file))
+        problems += asyncio.run(_store_problems(parts, file, {problem.key for problem in problems}))
     if as_json:
         emit({"ok": not problems, "config": str(file), "problems": [problem_facts(one) for one in problems]})
     elif not problems:
@@ -95,14 +96,18 @@ def check(ctx: click.Context, invocation: Invocation, as_json: bool) -> None:
     ctx.exit(MISUSED if problems else 0)
 
 
-async def _store_problems(parts: Parts, file: Path) -> list[Problem]:
-    """Open what there is of the store; what is not there yet is made by the first command that needs it."""
+async def _store_problems(parts: Parts, file: Path, known: set[str]) -> list[Problem]:
+    """Open what there is of the store. The activity file may be missing: it is made when it is needed.
+
+    Where something is wrong with its folder (`known`), that no store is there says nothing more.
+    """
     if parts.store is None:
         return []
     problems = list(_foreign_files(parts.store, file))
     foreign = {problem.key for problem in problems}
     if "store.url" not in foreign:
-        problems += await _gate_problems(parts.store, parts.keys, file)
+        missing_is_known = bool(known & {"server.data", "store.url"})
+        problems += await _gate_problems(parts.store, parts.keys, file, missing_is_known=missing_is_known)
     if "store.activity_url" not in foreign:
         problems += await _activity_problems(parts.store, file)
     return problems
@@ -124,16 +129,18 @@ def _foreign_files(store: models.Store, file: Path) -> Iterator[Problem]:
             yield Problem(file=file, key=key, what=what, hint=f"run: chown {user} {path}")
 
 
-async def _gate_problems(told: models.Store, keys: Keys | None, file: Path) -> list[Problem]:
+async def _gate_problems(
+    told: models.Store, keys: Keys | None, file: Path, *, missing_is_known: bool
+) -> list[Problem]:
     """Open the gate file, and look whether the keys are those it was filled with."""
-    if not os.path.exists(told.gate_file):  # noqa: PTH110 - unlike Path's, this one never raises
-        return []
     try:
         store = await Store.open(told.url, told.activity_url)
         try:
             return await _key_problems(keys, store, file)
         finally:
             await store.close()
+    except StoreMissing as missing:
+        return [] if missing_is_known else [store_problem(missing, file)]
     except StoreUnavailable as error:
         what = f"{told.gate_file} cannot be opened: {error}"
         hint = "run this as the server's user, and see whether the file is whole and its disk has room"
@@ -153,7 +160,7 @@ async def _key_problems(keys: Keys | None, store: Store, file: Path) -> list[Pro
 
 async def _activity_problems(told: models.Store, file: Path) -> list[Problem]:
     """Read from the activity file, if there is one, whether or not the gate file can be opened."""
-    if not os.path.exists(told.activity_file):  # noqa: PTH110 - as above
+    if not os.path.exists(told.activity_file):  # noqa: PTH110 - unlike Path's, this one never raises
         return []
     log = ActivityLog(told.activity_file, busy_s=BUSY_S)
     try:

@@ -18,7 +18,7 @@ from auth.secret import Secret
 from config.load import load
 from config.scaffold import init_dir
 from proxy.cli.app import program
-from proxy.opening import key_ring, open_store
+from proxy.opening import key_ring, make_store, open_store
 
 PRIMARY = "correct horse battery"
 OPERATOR = Actor(kind="operator", name="test", where="test")
@@ -56,7 +56,7 @@ class House:
     async def _add(self, email: str) -> Secret:
         config = load(self.file)
         keys = key_ring(config)
-        store = await open_store(config, keys)
+        store = await open_store(config, keys, create=True)
         hasher = Hasher(primary=Cost(memory_kib=19_456, passes=2))
         try:
             accounts = Accounts(store, hasher, keys, issuer="test", now=lambda: time.time() - _EARLIER_S)
@@ -80,4 +80,5 @@ def make_house(folder: Path) -> House:
     file = init_dir(folder)
     cheap = "\n[policy.hashing]\nprimary = { memory_kib = 19456, passes = 2 }\n"
     file.write_text(file.read_text(encoding="utf-8") + cheap, encoding="utf-8")
+    asyncio.run(make_store(load(file)))
     return House(file)

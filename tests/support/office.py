@@ -94,7 +94,7 @@ def urls(folder: Path) -> tuple[str, str]:
 @asynccontextmanager
 async def opened(folder: Path, *, busy_s: float = 5.0) -> AsyncIterator[Store]:
     """An open store in `folder`."""
-    store = await Store.open(*urls(folder), busy_s=busy_s)
+    store = await Store.open(*urls(folder), create=True, busy_s=busy_s)
     try:
         yield store
     finally:

@@ -1,5 +1,6 @@
 """`wicketgate serve` as a process of a test: its log is read as it is written, it is ended by its id."""
 
+import asyncio
 import json
 import os
 import re
@@ -12,7 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
+from config.load import load
 from config.scaffold import Ports, init_dir
+from proxy.opening import make_store
 from support.house import House
 from support.running import WICKETGATE
 
@@ -113,6 +116,7 @@ def make_gate(folder: Path, upstream: str = _BUILT_IN) -> House:
     before, built_in, after = file.read_text("utf-8").partition(f"\n{_BUILT_IN}\n")
     assert built_in, "the first configuration reads otherwise by now"
     file.write_text(f"{before}\n{upstream}\n{after}{_CHEAP}", "utf-8")
+    asyncio.run(make_store(load(file)))
     return House(file)
 
 

@@ -338,8 +338,9 @@ def test_a_locked_store_is_an_outage_not_a_refusal_of_anyone(house: House) -> No
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a folder away")
 def test_root_makes_no_store_for_another_user(tmp_path: Path) -> None:
     house = make_house(tmp_path / "w")
+    (house.file.parent / "data" / "gate.db").unlink()
     os.chown(house.file.parent / "data", 1000, 1000)
-    done = house.run("account", "list")
+    done = house.run("account", "add", "printer@example.org", "--service")
     assert done.exit_code == 2
     assert "sudo -u '#1000'" in done.stderr
     assert not (house.file.parent / "data" / "gate.db").exists()

@@ -1,14 +1,18 @@
 """`wicketgate check`: all that is wrong, in one run, and nothing that is not."""
 
+import asyncio
 import json
 import os
+import shutil
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
 
+from config.load import load
 from config.scaffold import init_dir
 from proxy.cli.app import program
+from proxy.opening import make_store
 
 
 def wicketgate(*arguments: str | Path) -> Result:
@@ -17,7 +21,9 @@ def wicketgate(*arguments: str | Path) -> Result:
 
 @pytest.fixture
 def config(tmp_path: Path) -> Path:
-    return init_dir(tmp_path / "w")
+    file = init_dir(tmp_path / "w")
+    asyncio.run(make_store(load(file)))
+    return file
 
 
 def test_check_says_everything_at_once(config: Path) -> None:
@@ -121,6 +127,31 @@ def test_a_file_of_nothing_but_mistakes_is_no_fault_of_ours(config: Path, text: 
     assert "server" in found(config)
 
 
+@pytest.mark.parametrize(
+    ("take_away", "what"),
+    [
+        (shutil.rmtree, "is not there"),
+        (lambda data: (data / "gate.db").unlink(), "is not there"),
+        (lambda data: (data / "gate.db").write_bytes(b""), "is empty"),
+    ],
+)
+def test_a_store_that_was_taken_away_is_no_empty_store(config: Path, take_away, what: str) -> None:
+    take_away(config.parent / "data")
+    for command in (("check",), ("account", "list"), ("audit",), ("serve",)):
+        done = wicketgate("-c", config, *command)
+        assert done.exit_code == 2, done.output
+        assert f"store.url: {config.parent / 'data' / 'gate.db'} {what}\n" in done.stderr
+        assert "hint: put it back, or mount its disk; to begin with an empty one: wicketgate account add" in (
+            done.stderr
+        )
+        assert done.stderr.count("error: ") == 1
+    assert not (config.parent / "data" / "activity.db").exists()
+    done = wicketgate("-c", config, "account", "add", "printer@example.org", "--service")
+    assert done.exit_code == 0, done.stderr
+    assert ("there is no store yet; a new one is made" in done.stderr) is (what == "is not there")
+    assert wicketgate("-c", config, "check").exit_code == 0
+
+
 def test_check_looks_at_files_and_store(config: Path) -> None:
     folder = config.parent
     (folder / "tls" / "server.pem").unlink()
@@ -140,7 +171,7 @@ def test_check_looks_at_files_and_store(config: Path) -> None:
 
 def test_check_goes_on_where_a_folder_cannot_be_looked_at(config: Path) -> None:
     folder = config.parent
-    (folder / "data").rmdir()
+    shutil.rmtree(folder / "data")
     (folder / "data").symlink_to("data")
     (folder / "tls" / "server.pem").unlink()
     done = wicketgate("-c", config, "check", "--json")

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from config.load import load
+from config.problems import ConfigErrors
 from config.scaffold import Ports
 from proxy.cli.demo_folder import DemoFolder, DemoFolderError, open_folder
 from proxy.cli.demo_page import page
@@ -57,10 +58,11 @@ def test_the_page_tells_revoked_from_expired(folder: Path) -> None:
     assert shown(again, "Events only").endswith("revoked")
 
 
-def test_a_demo_whose_store_was_taken_away_still_starts(folder: Path) -> None:
+def test_a_demo_whose_store_was_taken_away_is_refused(folder: Path) -> None:
     for path in (folder / "data").glob("gate.db*"):
         path.unlink()
-    assert shown(opened(folder), "Everything").endswith("revoked")
+    with pytest.raises(ConfigErrors, match="is not there"):
+        opened(folder)
 
 
 def test_a_folder_prepared_by_somebody_else_is_not_filled(tmp_path: Path) -> None:

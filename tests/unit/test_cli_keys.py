@@ -119,10 +119,11 @@ def test_serve_does_not_start_and_says_everything(house: House, expired: bool) -
     assert ("expired on" in done.stderr) is expired
 
 
-def test_check_of_a_fresh_store_binds_no_key(tmp_path: Path) -> None:
+def test_check_without_a_store_binds_no_key(tmp_path: Path) -> None:
     house = make_house(tmp_path / "w")
-    assert house.run("check").exit_code == 0
+    (house.file.parent / "data" / "gate.db").unlink()
+    assert house.run("check").exit_code == 2
     write_key(key_file(house), new_key_text().encode())
-    assert house.run("account", "list").exit_code == 0
+    assert house.run("account", "add", "printer@example.org", "--service").exit_code == 0
     write_key(key_file(house), new_key_text().encode())
     assert house.run("account", "list").exit_code == 2

@@ -12,6 +12,7 @@ import pytest
 
 from config.load import load
 from config.scaffold import Ports, init_dir
+from proxy.opening import make_store
 from proxy.process import Stop, allow_descriptors, log_ignored
 from proxy.server import ServeError, serve
 
@@ -56,6 +57,7 @@ async def test_parts_that_are_taken_down_are_no_fault():
 
 async def test_a_server_that_lost_a_part_closes_everything_and_says_so(tmp_path):
     config = load(init_dir(tmp_path / "gate", ports=Ports(imaps=0, imap=0)))
+    await make_store(config)
 
     def lose_the_worker(_) -> None:
         next(task for task in asyncio.all_tasks() if task.get_name() == "worker").cancel()

@@ -92,7 +92,7 @@ import asyncio, sys
 from sqlalchemy import text
 from auth.store.store import Store
 async def main():
-    store = await Store.open(*sys.argv[1:3], busy_s=30)
+    store = await Store.open(*sys.argv[1:3], create=True, busy_s=30)
     count_up = text("UPDATE feed SET seq = seq + 1, token = randomblob(16)")
     for _ in range(25):
         await store.write(lambda tx: tx.execute(count_up))

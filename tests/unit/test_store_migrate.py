@@ -23,7 +23,7 @@ OPEN = """
 import sys
 from pathlib import Path
 from auth.store.migrate import History, migrate
-migrate(Path(sys.argv[1]), History.GATE, busy_s=20)
+migrate(Path(sys.argv[1]), History.GATE, create=True, busy_s=20)
 """
 
 
@@ -50,7 +50,7 @@ async def test_a_file_that_others_could_read_is_closed_to_them(tmp_path):
 
 
 def test_a_store_at_its_head_is_opened_without_alembic(tmp_path):
-    migrate(tmp_path / "gate.db", History.GATE, busy_s=1)
+    migrate(tmp_path / "gate.db", History.GATE, create=True, busy_s=1)
     code = OPEN + "assert 'alembic' not in sys.modules and 'sqlalchemy' not in sys.modules"
     done = subprocess.run([sys.executable, "-c", code, tmp_path / "gate.db"], check=False, timeout=60)
     assert done.returncode == 0
@@ -74,7 +74,7 @@ def test_the_head_is_the_one_named(history):
     ("history", "metadata"), [(History.GATE, schema.gate), (History.ACTIVITY, schema.activity)]
 )
 def test_the_migrations_build_the_schema(tmp_path, history, metadata):
-    migrate(tmp_path / "file.db", history, busy_s=1)
+    migrate(tmp_path / "file.db", history, create=True, busy_s=1)
     engine = create_engine(f"sqlite:///{tmp_path / 'file.db'}")
     with engine.connect() as connection:
         assert compare_metadata(MigrationContext.configure(connection), metadata) == []
