@@ -19,11 +19,11 @@ import secrets
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass, replace
-from pathlib import PurePath
 from types import MappingProxyType
 from typing import Any, Final, Protocol, TypeVar
 
 from auth.apppassword import AppPassword, parse, verifier_message
+from auth.fault import fault
 from auth.hashing import Busy, CorruptHash, Hasher
 from auth.memo import Claim, Memo, Reading, Shared
 from auth.names import canonical
@@ -329,13 +329,4 @@ async def _earned(decision: Coroutine[Any, Any, T]) -> T | Refusal:
     except CorruptHash:
         return Refusal(reason=Reason.UNAVAILABLE, cause="a stored hash is damaged")
     except Exception as bug:  # noqa: BLE001 - the last wall: nobody gets in, nothing gets out
-        return Refusal(reason=Reason.BUG, cause=_whereabouts(bug))
-
-
-def _whereabouts(bug: Exception) -> str:
-    """Name an exception's type and place. Its message may hold anything and is not repeated."""
-    at = bug.__traceback__
-    while at is not None and at.tb_next is not None:
-        at = at.tb_next
-    place = "" if at is None else f" at {PurePath(at.tb_frame.f_code.co_filename).name}:{at.tb_lineno}"
-    return f"{type(bug).__name__}{place}"
+        return Refusal(reason=Reason.BUG, cause=fault(bug))

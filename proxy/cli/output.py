@@ -11,17 +11,16 @@ import functools
 import json
 import os
 import sys
-import traceback
 import unicodedata
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any, Final, NoReturn, ParamSpec, Protocol, TypeVar, runtime_checkable
 
 import click
 
+from auth.fault import fault
 from auth.hashing import Busy
 from auth.seal import UnknownKey, UnsealError
 from auth.store.errors import StoreUnavailable
@@ -35,7 +34,6 @@ T = TypeVar("T")
 REFUSED: Final = 1
 MISUSED: Final = 2
 _GAP: Final = "  "
-_ROOT: Final = Path(__file__).parents[2]
 
 
 class Failure(click.ClickException):
@@ -135,15 +133,7 @@ def _explained(error: Exception) -> Failure:
             where = f"{error.filename}: " if isinstance(error.filename, str) else ""
             return Failure((f"{where}{(error.strerror or type(error).__name__).lower()}", ""))
         case _:
-            return Failure((f"a fault in Wicketgate: {_place(error)}", "please report this line"))
-
-
-def _place(error: Exception) -> str:
-    """Name the kind of an unforeseen exception and where it arose, without its text."""
-    frames = traceback.extract_tb(error.__traceback__)
-    ours = [frame for frame in frames if Path(frame.filename).is_relative_to(_ROOT)] or frames
-    place = f" at {Path(ours[-1].filename).name}:{ours[-1].lineno}" if ours else ""
-    return type(error).__name__ + place
+            return Failure((f"a fault in Wicketgate: {fault(error)}", "please report this line"))
 
 
 def finish_output() -> bool:

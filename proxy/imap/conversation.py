@@ -15,6 +15,7 @@ import logging
 from collections.abc import Callable, Coroutine
 from typing import TypeVar
 
+from auth.fault import fault
 from auth.gate import SignIn
 from auth.refusal import Refusal
 from auth.store.rows import SignInRecord
@@ -114,7 +115,7 @@ class Conversation:
         except ConnectionLost:
             raise
         except Exception as bug:  # noqa: BLE001 - answered with SERVERBUG
-            log.error("imap sign-in failed by a fault id=%s %s", self._connection.id, logtext.fault(bug))  # noqa: TRY400
+            log.error("imap sign-in failed by a fault id=%s %s", self._connection.id, fault(bug))  # noqa: TRY400
         return outcome
 
     async def _decide(self, asked: SignInAsked, attempt: Attempt) -> tuple[Grant, SignedIn] | Refusal:

@@ -10,8 +10,8 @@ import asyncio
 import contextlib
 import logging
 
+from auth.fault import fault
 from proxy.imap.conversation import Conversation
-from proxy.imap.logtext import fault
 from proxy.imap.ports import Ports, Settings
 from proxy.limits import CLOSE_S, STOP_S
 from proxy.net.connection import Connection, ConnectionLost

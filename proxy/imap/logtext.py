@@ -8,7 +8,6 @@ name, behind the name too, so what has that shape is not written.
 from __future__ import annotations
 
 import re
-import traceback
 from typing import Final
 
 from auth.apppassword import ALPHABET, looks_like_one
@@ -27,14 +26,6 @@ def quoted(text: str | bytes) -> str:
         text = text.decode("utf-8", "backslashreplace")
     cut = text[:_MOST_CHARACTERS]
     return ascii(cut) + ("..." if len(cut) < len(text) else "")
-
-
-def fault(bug: BaseException) -> str:
-    """Give the type of an exception and where it was raised. Its text may hold what a client sent."""
-    frames = traceback.extract_tb(bug.__traceback__)
-    return (
-        f"{type(bug).__name__} at {frames[-1].filename}:{frames[-1].lineno}" if frames else type(bug).__name__
-    )
 
 
 def name(text: str) -> str:

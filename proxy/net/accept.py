@@ -11,10 +11,10 @@ import asyncio
 import errno
 import logging
 import socket
-import traceback
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
+from auth.fault import fault
 from proxy import limits
 from proxy.net.connection import Connection, ConnectionLost, address_of
 from proxy.net.dial import tune
@@ -140,7 +140,7 @@ class AcceptLoop:
         connection.abort()
         bug = None if task.cancelled() else task.exception()
         if bug is not None:
-            _log.error("connection %s ended by a fault: %s", connection.id, _place(bug))
+            _log.error("connection %s ended by a fault: %s", connection.id, fault(bug))
 
     def _back_off(self, error: OSError) -> None:
         """Out of descriptors or memory, most often: what waits in the backlog is taken a little later."""
@@ -155,10 +155,3 @@ class AcceptLoop:
     def _resume(self) -> None:
         self._pause = None
         self._loop.add_reader(self._sock.fileno(), self._accept_some)
-
-
-def _place(bug: BaseException) -> str:
-    """The type of an exception and where it was raised, without its text."""
-    frames = traceback.extract_tb(bug.__traceback__)
-    where = f" at {frames[-1].filename}:{frames[-1].lineno}" if frames else ""
-    return type(bug).__name__ + where

@@ -2,7 +2,7 @@
 
 import pytest
 
-from proxy.imap.logtext import fault, name, quoted
+from proxy.imap.logtext import name, quoted
 
 
 @pytest.mark.parametrize(
@@ -57,14 +57,3 @@ def test_an_ordinary_name_is_whole(text):
 
 def test_a_name_is_quoted():
     assert name("alice") == "'alice'"
-
-
-def test_a_fault_is_its_type_and_place():
-    try:
-        raise KeyError("a secret")
-    except KeyError as bug:
-        shown = fault(bug)
-    assert shown.startswith("KeyError at ")
-    assert "test_imap_logtext.py:" in shown
-    assert "a secret" not in shown
-    assert fault(ValueError("never raised")) == "ValueError"
