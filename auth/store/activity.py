@@ -21,14 +21,12 @@ from auth.refusal import Reason
 from auth.store.engine import Database, Tx
 from auth.store.errors import StoreUnavailable, understood
 from auth.store.migrate import History
-from auth.store.rows import LastUse, SignInRecord
+from auth.store.rows import GRANTED, LastUse, SignInRecord
 from auth.store.schema import last_use, report, sign_in
 from scopes.model import Service
 
 T = TypeVar("T")
 
-GRANTED: Final = "granted"
-"""The outcome of a sign-in that came in; every other outcome is a reason of refusal."""
 _NOT_REFUSED: Final = (GRANTED, Reason.UNAVAILABLE.value, Reason.BUG.value)
 CLIENT_NAME_CHARS: Final = 100
 """A client says what it likes; enough to tell a phone from a laptop."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from auth.seal import Sealed
 from scopes.model import Limits, Scope, Service
@@ -149,6 +149,10 @@ class AuditEntry:
     detail: str = ""
 
 
+GRANTED: Final = "granted"
+"""The outcome of a sign-in that came in; every other outcome is a reason of refusal."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SignInRecord:
     """One sign-in that was tried, for the history."""
@@ -160,7 +164,7 @@ class SignInRecord:
     peer: str
     """The client's address; empty on a Unix socket."""
     outcome: str
-    """`granted`, or the reason of the refusal."""
+    """`GRANTED`, or the reason of the refusal."""
     client_name: str = ""
     """What the client called itself (IMAP ID, User-Agent), as it said; empty when it did not."""
 

@@ -18,7 +18,7 @@ from typing import TypeVar
 from auth.fault import fault
 from auth.gate import SignIn
 from auth.refusal import Refusal
-from auth.store.rows import SignInRecord
+from auth.store.rows import GRANTED, SignInRecord
 from proxy.failures import BUG, UNAVAILABLE
 from proxy.imap import logtext
 from proxy.imap.client_leg import ClientLeg, HangUp, SignInAsked, SwitchToTls
@@ -232,7 +232,7 @@ class Conversation:
 
         self._when_cut = end
         self._ports.strangers.release(client)
-        self._record(asked, grant.account_id, grant.app_password_id, "granted")
+        self._record(asked, grant.account_id, grant.app_password_id, GRANTED)
         log.info(
             "imap session begins id=%s upstream=%s name=%s peer=%s app_password=%s client=%s tls=%s",
             client.id,

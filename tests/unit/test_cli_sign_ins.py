@@ -6,8 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from auth.store.activity import GRANTED
-from auth.store.rows import SignInRecord
+from auth.store.rows import GRANTED, SignInRecord
 from auth.store.store import Store
 from config.load import load
 from scopes.model import Service

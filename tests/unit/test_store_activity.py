@@ -4,7 +4,7 @@ import pytest
 
 from auth.store import activity
 from auth.store.errors import StoreUnavailable
-from auth.store.rows import LastUse, SignInRecord
+from auth.store.rows import GRANTED, LastUse, SignInRecord
 from scopes.model import Service
 from support.office import ALICE, office, opened, raw
 
@@ -17,7 +17,7 @@ def record(at: int = NOW, **more) -> SignInRecord:
         "app_password_id": "ap_1",
         "service": Service.IMAP,
         "peer": "192.0.2.7",
-        "outcome": activity.GRANTED,
+        "outcome": GRANTED,
         "client_name": "Thunderbird",
     }
     return SignInRecord(at=at, **(usual | more))
