@@ -9,7 +9,7 @@ renews by itself; `issue` may be called again at any time and replaces the pair.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
@@ -97,17 +97,35 @@ def issue(folder: Path, names: Iterable[str], *, now: datetime | None = None) ->
     return certificate_path, key_path
 
 
-def write_file(path: Path, octets: bytes, mode: int) -> None:
-    """Write a file whole and with its mode from the first moment, replacing an older one. Raises OSError."""
+def write_file(path: Path, octets: bytes, mode: int, *, sync: Callable[[int], None] = os.fsync) -> None:
+    """Write a file whole and with its mode from the first moment, replacing an older one. Raises OSError.
+
+    When it returns the file is on the disk under its name: a master key must not be lost with the power, once
+    something was sealed with it. When it raises, the older file is as it was.
+    """
     fresh = path.with_name(f".{path.name}.new")
     fresh.unlink(missing_ok=True)
     descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
-    with os.fdopen(descriptor, "wb") as file:
-        os.fchmod(file.fileno(), mode)
-        file.write(octets)
-        file.flush()
-        os.fsync(file.fileno())
-    fresh.replace(path)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            os.fchmod(file.fileno(), mode)
+            file.write(octets)
+            file.flush()
+            sync(file.fileno())
+        fresh.replace(path)
+    except BaseException:
+        fresh.unlink(missing_ok=True)
+        raise
+    _sync_folder(path.parent, sync)
+
+
+def _sync_folder(folder: Path, sync: Callable[[int], None]) -> None:
+    """Bring a folder's names to the disk: a rename is not there before."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        sync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _builder(public: ec.EllipticCurvePublicKey, begin: datetime, days: int) -> x509.CertificateBuilder:

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import ssl
+import stat
+import subprocess
+import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -79,3 +83,33 @@ def test_a_file_has_its_mode_from_the_first_moment_and_replaces_what_was_there(t
     write_file(path, b"new", 0o400)
     assert path.read_bytes() == b"new"
     assert path.stat().st_mode & 0o777 == 0o400
+
+
+def test_a_file_is_on_the_disk_and_then_its_name(tmp_path: Path) -> None:
+    path, synced = tmp_path / "master.key", []
+
+    def sync(descriptor: int) -> None:
+        is_folder = stat.S_ISDIR(os.fstat(descriptor).st_mode)
+        synced.append(("folder" if is_folder else "file", path.exists()))
+
+    write_file(path, b"key", 0o400, sync=sync)
+    assert synced == [("file", False), ("folder", True)]
+
+
+FULL = """
+import pathlib, resource, sys
+from config.authority import write_file
+resource.setrlimit(resource.RLIMIT_FSIZE, (10, 10))
+try:
+    write_file(pathlib.Path(sys.argv[1]), b"much too long", 0o400)
+except OSError:
+    sys.exit(3)
+"""
+
+
+def test_a_file_that_does_not_fit_leaves_nothing_behind_and_the_old_one_in_place(tmp_path: Path) -> None:
+    path = tmp_path / "master.key"
+    write_file(path, b"old", 0o400)
+    assert subprocess.run([sys.executable, "-c", FULL, path], check=False, timeout=60).returncode == 3
+    assert list(tmp_path.iterdir()) == [path]
+    assert path.read_bytes() == b"old"
