@@ -2,7 +2,8 @@
 
 A try is counted as a failure before anything is looked at, and taken back when it was right, so that guesses
 in parallel are counted like guesses in a row. Names nobody has are counted like accounts. What is counted
-against is stored as a keyed digest. How long to wait is decided by `auth.throttle`.
+against is stored as a keyed digest, and found under every key of the ring, so that a new current key forgets
+no lock-out. How long to wait is decided by `auth.throttle`.
 """
 
 from __future__ import annotations
@@ -37,6 +38,9 @@ class Subject:
     """What failures are counted against: an account, known or not, or an address."""
 
     digest: bytes = field(repr=False)
+    """Made with the current key."""
+    earlier: tuple[bytes, ...] = field(repr=False)
+    """Made with each other key of the ring."""
     ladder: Ladder
     starts_afresh: bool
     """A right proof clears an account's count; an address only gets its one try back."""
@@ -54,7 +58,7 @@ class Tries:
         Raises AccountError, and counts nothing, when it is too early for another try.
         """
         subjects = self._subjects(account, where)
-        counts = [_carried(tx, subject, now) for subject in subjects]
+        counts = [self._carried(tx, subject, now) for subject in subjects]
         for subject, (failures, last_at) in zip(subjects, counts, strict=True):
             match primary_verdict(failures, last_at, now, subject.ladder):
                 case Wait(seconds):
@@ -65,7 +69,8 @@ class Tries:
                         retry_after_s=seconds,
                     )
         for subject, (failures, _) in zip(subjects, counts, strict=True):
-            proofs.set_failures(tx, subject.digest, Failures(count=failures + 1, last_at=now))
+            counted = Failures(count=failures + 1, last_at=now)
+            proofs.set_failures(tx, subject.digest, self._keys.current_id, counted)
         return subjects
 
     def right(self, tx: Tx, subjects: tuple[Subject, ...]) -> None:
@@ -80,33 +85,39 @@ class Tries:
 
     def forget(self, tx: Tx, account_id: str) -> None:
         """Clear an account's count: its operator has intervened."""
-        proofs.forgive(tx, self._account(account_id).digest, all_of_them=True)
+        subject = self._account(account_id)
+        for digest in (subject.digest, *subject.earlier):
+            proofs.forgive(tx, digest, all_of_them=True)
 
     def _subjects(self, account: str, where: str) -> tuple[Subject, ...]:
         try:
             network = prefixes(ip_address(where))[0]
         except ValueError:  # no address: the command line, a Unix socket
             return (self._account(account),)
-        digest = self._digest("address", str(network))
         return (
             self._account(account),
-            Subject(digest=digest, ladder=PER_ADDRESS, starts_afresh=False),
+            self._subject("address", str(network), PER_ADDRESS, starts_afresh=False),
         )
 
     def _account(self, account: str) -> Subject:
-        digest = self._digest("account", account[:_NAME_CHARS])
-        return Subject(digest=digest, ladder=PER_ACCOUNT, starts_afresh=True)
+        return self._subject("account", account[:_NAME_CHARS], PER_ACCOUNT, starts_afresh=True)
 
-    def _digest(self, kind: str, what: str) -> bytes:
+    def _subject(self, kind: str, what: str, ladder: Ladder, *, starts_afresh: bool) -> Subject:
         message = framed("wicketgate/failures/1", kind, what.encode("utf-8", "surrogatepass"))
-        return self._keys.pepper(self._keys.current_id, message)
+        others = sorted(self._keys.ids - {self._keys.current_id})
+        return Subject(
+            digest=self._keys.pepper(self._keys.current_id, message),
+            earlier=tuple(self._keys.pepper(key_id, message) for key_id in others),
+            ladder=ladder,
+            starts_afresh=starts_afresh,
+        )
 
-
-def _carried(tx: Tx, subject: Subject, now: float) -> tuple[int, float | None]:
-    stored = proofs.failures_of(tx, subject.digest)
-    if stored is None:
-        return 0, None
-    return failures_carried(stored.count, stored.last_at, now, subject.ladder), stored.last_at
+    def _carried(self, tx: Tx, subject: Subject, now: float) -> tuple[int, float | None]:
+        proofs.adopt_failures(tx, subject.digest, self._keys.current_id, subject.earlier)
+        stored = proofs.failures_of(tx, subject.digest)
+        if stored is None:
+            return 0, None
+        return failures_carried(stored.count, stored.last_at, now, subject.ladder), stored.last_at
 
 
 def _in_words(seconds: float) -> str:

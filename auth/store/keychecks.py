@@ -25,7 +25,10 @@ def insert_check_value(tx: Tx, key_id: str, value: bytes) -> None:
 
 
 def in_use(tx: Tx, key_ids: Collection[str]) -> set[str]:
-    """Give those of `key_ids` that some row needs, tombstones included."""
+    """Give those of `key_ids` that some row needs, tombstones included.
+
+    Counted failures need none: without their key they are merely forgotten.
+    """
     if not key_ids:
         return set()
     columns = (

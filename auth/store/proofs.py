@@ -7,7 +7,7 @@ table never holds a name someone typed, its rows are of one size, and their numb
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import Final
 
@@ -92,9 +92,23 @@ def failures_of(tx: Tx, subject: bytes) -> Failures | None:
     return None if row is None else Failures(count=row.failures, last_at=row.last_at)
 
 
-def set_failures(tx: Tx, subject: bytes, failures: Failures) -> None:
-    """Store what is now counted against `subject`."""
-    counted = upsert(failure).values(subject=subject, failures=failures.count, last_at=failures.last_at)
+def adopt_failures(tx: Tx, subject: bytes, key_id: str, earlier: Collection[bytes]) -> None:
+    """Count against `subject` what was counted against the same one under other keys (`earlier`)."""
+    if not earlier:
+        return
+    under_any = failure.c.subject.in_([subject, *earlier])
+    rows = tx.execute(select(failure).where(under_any)).all()
+    if any(row.subject != subject for row in rows):
+        tx.execute(delete(failure).where(under_any))
+        whole = Failures(count=sum(row.failures for row in rows), last_at=max(row.last_at for row in rows))
+        set_failures(tx, subject, key_id, whole)
+
+
+def set_failures(tx: Tx, subject: bytes, key_id: str, failures: Failures) -> None:
+    """Store what is now counted against `subject`, a digest made with this key."""
+    counted = upsert(failure).values(
+        subject=subject, key_id=key_id, failures=failures.count, last_at=failures.last_at
+    )
     tx.execute(
         counted.on_conflict_do_update(
             index_elements=[failure.c.subject],

@@ -113,6 +113,7 @@ failure = Table(
     "failure",
     gate,
     Column("subject", LargeBinary, primary_key=True),
+    Column("key_id", Text, ForeignKey("master_key.id"), nullable=False),
     Column("failures", Integer, nullable=False),
     Column("last_at", Float, nullable=False, index=True),
 )

@@ -11,6 +11,7 @@ from auth.keycheck import vouch
 from auth.proving import Prover
 from auth.seal import KeyRing, UnknownKey, UnsealError
 from auth.secret import Secret
+from auth.store import keychecks
 from auth.store.errors import StoreUnavailable
 from auth.store.proofs import Failures, set_failures
 from auth.throttle import PER_ACCOUNT, PER_ADDRESS
@@ -173,7 +174,7 @@ async def test_a_wait_is_told_in_words_and_never_too_short(tmp_path, seconds, wo
         subject = here.accounts._prover.tries._account((await here.accounts.find(ALICE)).id)
         last_at = here.clock.now - (PER_ACCOUNT.lock_s - seconds)
         locked = Failures(count=PER_ACCOUNT.lock_after, last_at=last_at)
-        await here.store.write(lambda tx: set_failures(tx, subject.digest, locked))
+        await here.store.write(lambda tx: set_failures(tx, subject.digest, "k1", locked))
         with pytest.raises(AccountError) as refused:
             await here.accounts.mint(ALICE, wish(), OPERATOR, here.proof())
         assert refused.value.hint == f"try again in {words}"
@@ -194,6 +195,35 @@ async def test_enough_failures_lock_for_a_while_by_whatever_name(tmp_path):
         await here.accounts.set_primary(ALICE, Secret("a new password"), OPERATOR)
         fresh = Proof(primary=Secret("a new password"), code=here.code())
         await here.accounts.mint(ALICE, wish(), OPERATOR, fresh)
+
+
+async def test_a_new_current_key_forgets_no_lock_out(tmp_path):
+    old, new = {"k1": bytes(range(32))}, {"k1": bytes(range(32)), "k2": bytes(32)}
+    wrong = Proof(primary=WRONG, code=Secret("123456"))
+    async with office(tmp_path, keys=KeyRing(old, "k1")) as here:
+        await here.enrolled()
+        for _ in range(PER_ACCOUNT.free):
+            assert await refusal(here.accounts.mint(ALICE, wish(), OWNER, wrong)) is Problem.WRONG_PROOF
+        now = here.clock.now
+    async with office(tmp_path, keys=KeyRing(new, "k2")) as there:
+        there.clock.now, there.seeds = now, here.seeds
+        deed = there.accounts.mint(ALICE, wish(), OWNER, there.proof())
+        assert await refusal(deed) is Problem.TOO_MANY_TRIES
+        there.clock.now += 1
+        await there.accounts.mint(ALICE, wish(), OWNER, there.proof())
+        assert await failures(there) == [PER_ACCOUNT.free], "the address keeps its own"
+
+
+async def test_an_operator_clears_what_was_counted_under_an_earlier_key(tmp_path):
+    old, new = {"k1": bytes(range(32))}, {"k1": bytes(range(32)), "k2": bytes(32)}
+    wrong = Proof(primary=WRONG, code=Secret("123456"))
+    async with office(tmp_path, keys=KeyRing(old, "k1")) as here:
+        await here.enrolled()
+        await refusal(here.accounts.mint(ALICE, wish(), OPERATOR, wrong))
+        assert await failures(here) == [1]
+    async with office(tmp_path, keys=KeyRing(new, "k2")) as there:
+        await there.accounts.set_primary(ALICE, Secret("a new password"), OPERATOR)
+        assert await failures(there) == []
 
 
 async def test_guesses_in_parallel_count_like_guesses_in_a_row(tmp_path):
@@ -282,6 +312,7 @@ async def test_a_key_that_is_missing_is_an_outage_and_no_failure(tmp_path):
         await here.enrolled()
         proof = here.proof()
     async with office(tmp_path, keys=KeyRing({"k2": bytes(32)}, "k2"), vouched=False) as there:
+        await there.store.write(lambda tx: keychecks.insert_check_value(tx, "k2", b"not k1"))
         with pytest.raises(UnknownKey):
             await there.accounts.mint(ALICE, wish(), OPERATOR, proof)
         assert await failures(there) == []

@@ -142,9 +142,11 @@ def _proofs() -> None:
     op.create_table(
         "failure",
         sa.Column("subject", sa.LargeBinary, nullable=False),
+        sa.Column("key_id", sa.Text, nullable=False),
         sa.Column("failures", sa.Integer, nullable=False),
         sa.Column("last_at", sa.Float, nullable=False),
         sa.PrimaryKeyConstraint("subject", name="pk_failure"),
+        _made_with("failure", "key_id"),
     )
     op.create_index("ix_failure_last_at", "failure", ["last_at"])
 
