@@ -185,7 +185,7 @@ class Accounts:
             if claim.proved and account.disabled_at is not None:
                 raise disabled(account.email)
             deeds.set_primary(tx, account.id, primary_hash, key_id)
-            self._prover.tries.forget(tx, account.id)
+            self._prover.tries.forget(tx, account)
             mark = Mark(deed=ChangeKind.PRIMARY_CHANGED, detail=claim.how)
             return end_all(tx, account, actor, int(self._now()), mark)
 

@@ -100,7 +100,7 @@ class SecondFactor:
                 )
             proofs.set_seed(tx, account.id, None, None)
             proofs.replace_recovery_codes(tx, account.id, self._keys.current_id, ())
-            self._prover.tries.forget(tx, account.id)
+            self._prover.tries.forget(tx, account)
             return end_all(tx, account, actor, at, Mark(deed=ChangeKind.SECOND_FACTOR_RESET))
 
         return await self._store.write(deed)

@@ -2,8 +2,8 @@
 
 `claim` looks at a proof outside any transaction, for hashing takes time. `carry_out` then spends it in the
 transaction of the deed, where the account must still be what was looked at: so a code opens one deed, and of
-two in parallel the second finds it spent. Unknown accounts cost, count and answer like known ones, and a
-wrong proof never says which half was wrong.
+two in parallel the second finds it spent. Unknown accounts cost, count and answer like known ones, whatever
+was tried at their other names (see `auth.tries`), and a wrong proof never says which half was wrong.
 """
 
 from __future__ import annotations
@@ -123,12 +123,12 @@ class Prover:
     def _enter(self, tx: Tx, name: str, actor: Actor, now: float) -> _Seen:
         known = names.canonical(name)
         account = None if known is None else queries.find_account(tx, known)
-        counted = account.id if account is not None else known or name
-        return _Seen(
-            account=account,
-            recovery=[] if account is None else proofs.recovery_codes(tx, account.id),
-            subjects=self.tries.begin(tx, counted, actor.where, now),
-        )
+        account_id = None if account is None else account.id
+        this = self.tries.begin(tx, known or name, account_id, actor.where, now)
+        if this.unseen:
+            account = None  # from here on it is like a name nobody has
+        recovery = [] if account is None else proofs.recovery_codes(tx, account.id)
+        return _Seen(account=account, recovery=recovery, subjects=this.subjects)
 
     async def _look(self, seen: _Seen, proof: Proof | Secret, now: float) -> Claim:
         """Look at both halves, whatever the first one was; what is not enrolled needs no code."""
@@ -241,5 +241,5 @@ def _wrong(*, by_code_alone: bool) -> AccountError:
     return AccountError(
         Problem.WRONG_PROOF,
         "the code is wrong" if by_code_alone else "the primary password or the code is wrong",
-        "each code is good for one use: wait for the next one",
+        "each code is good for one use: wait for the next one, or after many wrong tries for 15 minutes",
     )

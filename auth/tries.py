@@ -1,9 +1,15 @@
-"""Tries at primary passwords and codes: counted in the store, by account and by address.
+"""Tries at primary passwords and codes: counted in the store, by name, by account and by address.
 
 A try is counted as a failure before anything is looked at, and taken back when it was right, so that guesses
-in parallel are counted like guesses in a row. Names nobody has are counted like accounts. What is counted
-against is stored as a keyed digest, and found under every key of the ring, so that a new current key forgets
-no lock-out. How long to wait is decided by `auth.throttle`.
+in parallel are counted like guesses in a row. What is counted against is stored as a keyed digest, and found
+under every key of the ring, so that a new current key forgets no lock-out. How long to wait is decided by
+`auth.throttle`.
+
+What is said depends on what a stranger knows already: the name that was typed, which may be nobody's, and the
+address. Were it said of an account, wrong tries at one of its names would make another one answer otherwise
+than a name nobody has, and so tell that both exist and belong together. An account is protected all the same:
+while it is to be left alone, a try by a name that may still be tried is answered as a wrong one, unseen. Its
+owner is told so too, for to tell only who is right would let the guessing go on.
 """
 
 from __future__ import annotations
@@ -17,6 +23,7 @@ from auth.deed import AccountError, Problem
 from auth.seal import KeyRing, framed
 from auth.store import proofs
 from auth.store.proofs import Failures
+from auth.store.rows import AccountRow
 from auth.store.store import Tx
 from auth.throttle import (
     PER_ACCOUNT,
@@ -35,7 +42,7 @@ _SOON_S: Final = 90.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Subject:
-    """What failures are counted against: an account, known or not, or an address."""
+    """What failures are counted against: a name, an account, or an address."""
 
     digest: bytes = field(repr=False)
     """Made with the current key."""
@@ -43,7 +50,17 @@ class Subject:
     """Made with each other key of the ring."""
     ladder: Ladder
     starts_afresh: bool
-    """A right proof clears an account's count; an address only gets its one try back."""
+    """A right proof clears the count of name and account; an address only gets its one try back."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Try:
+    """A try that may be answered."""
+
+    subjects: tuple[Subject, ...]
+    """What it was counted against."""
+    unseen: bool
+    """Whether it must be wrong, whatever it is: its account is to be left alone."""
 
 
 class Tries:
@@ -52,26 +69,24 @@ class Tries:
     def __init__(self, keys: KeyRing) -> None:
         self._keys = keys
 
-    def begin(self, tx: Tx, account: str, where: str, now: float) -> tuple[Subject, ...]:
-        """Count a try against `account` (its id, or a name nobody has) and the address in `where`, if any.
+    def begin(self, tx: Tx, name: str, account_id: str | None, where: str, now: float) -> Try:
+        """Count a try against the name that was typed, its account, and the address in `where`, if any.
 
-        Raises AccountError, and counts nothing, when it is too early for another try.
+        Raises AccountError, and counts nothing, when it is too early for another by this name or address. An
+        account that is to be left alone is not counted against: it does not stay so for ever.
         """
-        subjects = self._subjects(account, where)
-        counts = [self._carried(tx, subject, now) for subject in subjects]
-        for subject, (failures, last_at) in zip(subjects, counts, strict=True):
-            match primary_verdict(failures, last_at, now, subject.ladder):
-                case Wait(seconds):
-                    raise AccountError(
-                        Problem.TOO_MANY_TRIES,
-                        "too many wrong passwords or codes",
-                        f"try again in {_in_words(seconds)}",
-                        retry_after_s=seconds,
-                    )
-        for subject, (failures, _) in zip(subjects, counts, strict=True):
+        told = (self._name(name), *self._address(where))
+        account = self._account(account_id or name)  # one nobody has costs and counts like one that is there
+        for subject in told:
+            if (seconds := self._wait(tx, subject, now)) is not None:
+                raise _too_many(seconds)
+        unseen = self._wait(tx, account, now) is not None
+        subjects = told if unseen else (*told, account)
+        for subject in subjects:
+            failures, _ = self._carried(tx, subject, now)
             counted = Failures(count=failures + 1, last_at=now)
             proofs.set_failures(tx, subject.digest, self._keys.current_id, counted)
-        return subjects
+        return Try(subjects=subjects, unseen=unseen)
 
     def right(self, tx: Tx, subjects: tuple[Subject, ...]) -> None:
         """Settle a try that was right."""
@@ -83,24 +98,25 @@ class Tries:
         for subject in subjects:
             proofs.forgive(tx, subject.digest, all_of_them=False)
 
-    def forget(self, tx: Tx, account_id: str) -> None:
-        """Clear an account's count: its operator has intervened."""
-        subject = self._account(account_id)
-        for digest in (subject.digest, *subject.earlier):
-            proofs.forgive(tx, digest, all_of_them=True)
+    def forget(self, tx: Tx, account: AccountRow) -> None:
+        """Clear the counts of an account and of its names: its operator has intervened."""
+        names = (self._name(name) for name in (account.email, *account.aliases))
+        for subject in (self._account(account.id), *names):
+            for digest in (subject.digest, *subject.earlier):
+                proofs.forgive(tx, digest, all_of_them=True)
 
-    def _subjects(self, account: str, where: str) -> tuple[Subject, ...]:
+    def _name(self, name: str) -> Subject:
+        return self._subject("name", name[:_NAME_CHARS], PER_ACCOUNT, starts_afresh=True)
+
+    def _account(self, account_id: str) -> Subject:
+        return self._subject("account", account_id[:_NAME_CHARS], PER_ACCOUNT, starts_afresh=True)
+
+    def _address(self, where: str) -> tuple[Subject, ...]:
         try:
             network = prefixes(ip_address(where))[0]
         except ValueError:  # no address: the command line, a Unix socket
-            return (self._account(account),)
-        return (
-            self._account(account),
-            self._subject("address", str(network), PER_ADDRESS, starts_afresh=False),
-        )
-
-    def _account(self, account: str) -> Subject:
-        return self._subject("account", account[:_NAME_CHARS], PER_ACCOUNT, starts_afresh=True)
+            return ()
+        return (self._subject("address", str(network), PER_ADDRESS, starts_afresh=False),)
 
     def _subject(self, kind: str, what: str, ladder: Ladder, *, starts_afresh: bool) -> Subject:
         message = framed("wicketgate/failures/1", kind, what.encode("utf-8", "surrogatepass"))
@@ -112,12 +128,29 @@ class Tries:
             starts_afresh=starts_afresh,
         )
 
+    def _wait(self, tx: Tx, subject: Subject, now: float) -> float | None:
+        """Say how many seconds it is too early for another try; None when it is not."""
+        failures, last_at = self._carried(tx, subject, now)
+        match primary_verdict(failures, last_at, now, subject.ladder):
+            case Wait(seconds):
+                return seconds
+        return None
+
     def _carried(self, tx: Tx, subject: Subject, now: float) -> tuple[int, float | None]:
         proofs.adopt_failures(tx, subject.digest, self._keys.current_id, subject.earlier)
         stored = proofs.failures_of(tx, subject.digest)
         if stored is None:
             return 0, None
         return failures_carried(stored.count, stored.last_at, now, subject.ladder), stored.last_at
+
+
+def _too_many(seconds: float) -> AccountError:
+    return AccountError(
+        Problem.TOO_MANY_TRIES,
+        "too many wrong passwords or codes",
+        f"try again in {_in_words(seconds)}",
+        retry_after_s=seconds,
+    )
 
 
 def _in_words(seconds: float) -> str:

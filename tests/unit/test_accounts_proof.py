@@ -68,7 +68,7 @@ async def test_unknown_accounts_cost_and_count_like_known_ones(tmp_path):
             proof = Proof(primary=WRONG, code=Secret("123456"))
             assert await refusal(here.accounts.mint(name, wish(), OPERATOR, proof)) is Problem.WRONG_PROOF
             assert here.hasher.calls == {Lane.PRIMARY: 1}
-            assert len(await failures(here)) == before + 1
+            assert len(await failures(here)) == before + 2, "by name and by account"
 
 
 async def test_an_owner_without_a_proof_is_refused(tmp_path):
@@ -171,7 +171,7 @@ async def test_failures_make_wait_and_a_right_proof_clears_them(tmp_path):
 async def test_a_wait_is_told_in_words_and_never_too_short(tmp_path, seconds, words):
     async with office(tmp_path) as here:
         await here.enrolled()
-        subject = here.accounts._prover.tries._account((await here.accounts.find(ALICE)).id)
+        subject = here.accounts._prover.tries._name(ALICE)
         last_at = here.clock.now - (PER_ACCOUNT.lock_s - seconds)
         locked = Failures(count=PER_ACCOUNT.lock_after, last_at=last_at)
         await here.store.write(lambda tx: set_failures(tx, subject.digest, "k1", locked))
@@ -190,11 +190,33 @@ async def test_enough_failures_lock_for_a_while_by_whatever_name(tmp_path):
             desk, name = ((here, ALICE), (there, "al"))[number % 2]
             assert await refusal(desk.accounts.mint(name, wish(), OPERATOR, wrong)) is Problem.WRONG_PROOF
         here.clock.now += PER_ACCOUNT.lock_s - 1
-        deed = here.accounts.mint(ALICE, wish(), OPERATOR, here.proof())
-        assert await refusal(deed) is Problem.TOO_MANY_TRIES
+        for name in (ALICE, "al"):
+            deed = here.accounts.mint(name, wish(), OPERATOR, here.proof())
+            assert await refusal(deed) is Problem.WRONG_PROOF, "as of a name nobody has"
         await here.accounts.set_primary(ALICE, Secret("a new password"), OPERATOR)
         fresh = Proof(primary=Secret("a new password"), code=here.code())
         await here.accounts.mint(ALICE, wish(), OPERATOR, fresh)
+        assert await failures(here) == []
+
+
+async def test_what_was_tried_at_one_name_does_not_show_at_another(tmp_path):
+    async with office(tmp_path) as here:
+        await here.enrolled(ALICE, aliases=["al"])
+        wrong = Proof(primary=WRONG, code=Secret("123456"))
+
+        async def told(name: str, proof: Proof) -> tuple[object, ...]:
+            here.hasher.calls.clear()
+            with pytest.raises(AccountError) as refused:
+                await here.accounts.mint(name, wish(), OPERATOR, proof)
+            error = refused.value
+            return error.problem, error.message, error.hint, dict(here.hasher.calls)
+
+        for _ in range(PER_ACCOUNT.free):
+            await told(ALICE, wrong)
+        assert (await told(ALICE, wrong))[0] is Problem.TOO_MANY_TRIES
+        for proof in (wrong, here.proof(), wrong, wrong):
+            assert await told("al", proof) == await told("nobody", proof)
+        assert (await told("al", wrong))[0] is Problem.TOO_MANY_TRIES, "at last by its own count"
 
 
 async def test_a_new_current_key_forgets_no_lock_out(tmp_path):
@@ -220,7 +242,7 @@ async def test_an_operator_clears_what_was_counted_under_an_earlier_key(tmp_path
     async with office(tmp_path, keys=KeyRing(old, "k1")) as here:
         await here.enrolled()
         await refusal(here.accounts.mint(ALICE, wish(), OPERATOR, wrong))
-        assert await failures(here) == [1]
+        assert await failures(here) == [1, 1]
     async with office(tmp_path, keys=KeyRing(new, "k2")) as there:
         await there.accounts.set_primary(ALICE, Secret("a new password"), OPERATOR)
         assert await failures(there) == []
@@ -252,7 +274,7 @@ async def test_a_sweep_over_many_accounts_is_stopped_by_its_address(tmp_path):
         deed = here.accounts.mint(ALICE, wish(), from_("2001:db8::ffff"), here.proof())
         assert await refusal(deed) is Problem.TOO_MANY_TRIES
         await here.accounts.mint(ALICE, wish(), from_("2001:db9::1"), here.proof())
-        assert await failures(here) == [1] * PER_ADDRESS.free + [PER_ADDRESS.free]
+        assert await failures(here) == [1] * (2 * PER_ADDRESS.free) + [PER_ADDRESS.free]
 
 
 async def test_what_is_counted_against_is_not_readable(tmp_path):
