@@ -17,7 +17,7 @@ import pytest
 
 from support.imap import refusal, seconds_to_end, start_idle, subjects
 from support.mbsync import pull
-from support.programs import missing
+from support.programs import git_for, missing
 from support.running import running_demo, stop
 
 ALICE = "alice@example.org"
@@ -28,7 +28,7 @@ SUBJECTS = 3
 def clone(tmp_path_factory, root):
     """A fresh clone, as a newcomer has it, with its environment made by its own script."""
     folder = tmp_path_factory.mktemp("clone") / "wicketgate"
-    subprocess.run(["git", "clone", "--quiet", root, folder], check=True)
+    subprocess.run([git_for(root), "clone", "--quiet", root, folder], check=True)
     installed = subprocess.run([folder / "scripts/install"], capture_output=True, text=True, check=False)
     if "the locked packages could not be installed" in installed.stderr:
         missing("no package index is reachable, so a fresh clone cannot be installed")

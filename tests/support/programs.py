@@ -2,6 +2,8 @@
 
 import os
 import shutil
+import subprocess
+from pathlib import Path
 
 import pytest
 
@@ -14,6 +16,16 @@ def program(name: str, package: str) -> str:
     if path is None:
         missing(f"{name} is not installed (Debian package {package}; scripts/test --install brings it)")
     return path
+
+
+def git_for(clone: Path) -> str:
+    """Give git's path, or skip the test where git does not read this folder: no clone, or another user's."""
+    git = program("git", "git")
+    asked = subprocess.run([git, "rev-parse"], cwd=clone, capture_output=True, text=True, check=False)
+    if asked.returncode != 0:
+        cause, *_ = asked.stderr.splitlines()
+        missing(f"needs a git clone that belongs to the user: {cause}")
+    return git
 
 
 def missing(reason: str) -> None:

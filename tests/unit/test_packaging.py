@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from support.programs import git_for
+
 PACKAGES = ("auth", "config", "proxy", "scopes")
 
 
@@ -25,7 +27,7 @@ def wheel(root, tmp_path_factory) -> list[str]:
 
 def test_the_wheel_holds_the_four_packages_and_nothing_else(root, wheel):
     listed = subprocess.run(
-        ["git", "ls-files", "--cached", "--others", "--exclude-standard", *PACKAGES],
+        [git_for(root), "ls-files", "--cached", "--others", "--exclude-standard", *PACKAGES],
         cwd=root, check=True, capture_output=True, text=True,
     )  # fmt: skip
     info = "wicketgate-0.1.0.dist-info"
