@@ -12,6 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 PATIENCE_S = 30.0
+AGAIN_S = 5.0
+"""After so long a silence Ctrl-C is pressed again: input() misses one that comes just before it waits."""
+CTRL_C = "\x03"
 
 
 @dataclass(frozen=True)
@@ -48,7 +51,7 @@ def on_terminal(
 
 
 def _talk(master: int, answers: Sequence[tuple[str, Answer]]) -> str:
-    screen, seen = "", 0
+    screen, seen, typed = "", 0, ""
     for question, answer in answers:
         while question not in screen[seen:]:
             more = _more(master)
@@ -56,17 +59,19 @@ def _talk(master: int, answers: Sequence[tuple[str, Answer]]) -> str:
             screen += more
         seen = screen.index(question, seen) + len(question)
         typed = answer if isinstance(answer, str) else answer(screen)
-        os.write(master, typed.encode() + (b"" if typed == "\x03" else b"\n"))
-    while (more := _more(master)) is not None:
+        os.write(master, typed.encode() + (b"" if typed == CTRL_C else b"\n"))
+    while (more := _more(master, pressed=typed)) is not None:
         screen += more
     return screen.replace("\r\n", "\n")
 
 
-def _more(master: int) -> str | None:
+def _more(master: int, *, pressed: str = "") -> str | None:
     """Give what came; None once the command has closed the terminal."""
     deadline = time.monotonic() + PATIENCE_S
-    ready, _, _ = select.select([master], [], [], max(0.0, deadline - time.monotonic()))
-    assert ready, "the command is silent"
+    while not select.select([master], [], [], AGAIN_S)[0]:
+        assert time.monotonic() < deadline, "the command is silent"
+        if pressed == CTRL_C:
+            os.write(master, CTRL_C.encode())
     try:
         return os.read(master, 65_536).decode("utf-8", "replace") or None
     except OSError:  # EIO: the other end is closed (Linux)
