@@ -44,11 +44,11 @@ class SpliceLane(CopyLane):
 
     __slots__ = ("_from", "_pipe", "_pool", "_to")
 
-    def __init__(self, source: PlainChannel, sink: PlainChannel) -> None:
+    def __init__(self, source: PlainChannel, sink: PlainChannel, pool: splice.PipePool) -> None:
         super().__init__(source, sink)
         self._from = source.sock.fileno()
         self._to = sink.sock.fileno()
-        self._pool = splice.pipe_pool()
+        self._pool = pool
         self._pipe: splice.Pipe | None = None
 
     def take(self) -> int:
@@ -86,8 +86,8 @@ class SpliceLane(CopyLane):
         return True
 
 
-def lane_between(source: Channel, sink: Channel) -> CopyLane:
-    """The cheapest lane from one channel to the other."""
-    if isinstance(source, PlainChannel) and isinstance(sink, PlainChannel) and splice.available():
-        return SpliceLane(source, sink)
+def lane_between(source: Channel, sink: Channel, pool: splice.PipePool) -> CopyLane:
+    """The cheapest lane from one channel to the other; `pool` lends the pipes of those in the kernel."""
+    if isinstance(source, PlainChannel) and isinstance(sink, PlainChannel) and pool.usable:
+        return SpliceLane(source, sink, pool)
     return CopyLane(source, sink)

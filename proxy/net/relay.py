@@ -21,6 +21,7 @@ from proxy import limits
 from proxy.net.channel import ConnectionLost, Truncated
 from proxy.net.connection import Connection
 from proxy.net.lane import CopyLane, lane_between
+from proxy.net.splice import PipePool, pipe_pool
 
 
 class RelayEnd(StrEnum):
@@ -53,14 +54,16 @@ async def relay(
     to_client: bytes = b"",
     idle_s: float,
     closing_s: float = limits.RELAY_CLOSING_S,
+    pool: PipePool | None = None,
 ) -> Relayed:
     """Take over both connections and join them until the session has ended; both are closed then.
 
     `to_upstream` and `to_client` go first. `idle_s` is how long nothing may move, `closing_s` the same once
     one side has ended. Ended by `abort` of either connection, by cancelling, and by the peers; raises nothing
-    for what peers do.
+    for what peers do. `pool` lends the pipes, by default this thread's.
     """
-    session = _Session(client, upstream, idle_s=idle_s, closing_s=closing_s)
+    pool = pool or pipe_pool()
+    session = _Session(client, upstream, idle_s=idle_s, closing_s=closing_s, pool=pool)
     try:
         session.start(to_upstream, to_client)
         end = await session.ended
@@ -84,7 +87,9 @@ class _Session:
 
     __slots__ = ("_closing_s", "_last", "_limit_s", "_loop", "_timer", "down", "end", "ended", "up")
 
-    def __init__(self, client: Connection, upstream: Connection, *, idle_s: float, closing_s: float) -> None:
+    def __init__(
+        self, client: Connection, upstream: Connection, *, idle_s: float, closing_s: float, pool: PipePool
+    ) -> None:
         self._loop = asyncio.get_running_loop()
         self._last = self._loop.time()
         self._limit_s = idle_s
@@ -92,8 +97,10 @@ class _Session:
         self._timer: asyncio.TimerHandle | None = None
         self.end: RelayEnd | None = None
         self.ended: asyncio.Future[RelayEnd] = self._loop.create_future()
-        self.up = _Direction(self, client, upstream, RelayEnd.CLIENT_CLOSED)
-        self.down = _Direction(self, upstream, client, RelayEnd.UPSTREAM_CLOSED)
+        up = lane_between(client.channel, upstream.channel, pool)
+        down = lane_between(upstream.channel, client.channel, pool)
+        self.up = _Direction(self, client, upstream, up, RelayEnd.CLIENT_CLOSED)
+        self.down = _Direction(self, upstream, client, down, RelayEnd.UPSTREAM_CLOSED)
 
     def start(self, to_upstream: bytes, to_client: bytes) -> None:
         for connection in (self.up.source, self.down.source):
@@ -184,14 +191,16 @@ class _Direction:
         "source",
     )
 
-    def __init__(self, session: _Session, source: Connection, sink: Connection, end: RelayEnd) -> None:
+    def __init__(
+        self, session: _Session, source: Connection, sink: Connection, lane: CopyLane, end: RelayEnd
+    ) -> None:
         self._loop = asyncio.get_running_loop()
         self._session = session
         self._sink = sink
         self._end = end
         self._clean = True
         self._state = _State.DONE
-        self._lane = lane_between(source.channel, sink.channel)
+        self._lane = lane
         self.source = source
         self.sink_lost = False
         """The sink takes nothing any more; what the source still sends is dropped until it ends."""

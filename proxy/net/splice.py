@@ -80,6 +80,11 @@ class PipePool:
     def __init__(self) -> None:
         self._spare: list[Pipe] = []
 
+    @property
+    def usable(self) -> bool:
+        """Whether a pipe is of use here at all."""
+        return available()
+
     def borrow(self) -> Pipe | None:
         """An empty pipe, or None where there is none to be had."""
         if self._spare:

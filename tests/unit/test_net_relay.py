@@ -161,11 +161,23 @@ async def test_sessions_share_the_buffer_and_never_mix(tls):
     await asyncio.gather(*relaying)
 
 
+class NoPipes(splice.PipePool):
+    """At the limit of descriptors."""
+
+    def borrow(self):
+        return None
+
+
+class NoSplice(splice.PipePool):
+    """Of a system that cannot do it."""
+
+    usable = False
+
+
 @on_both_loops
-async def test_without_a_pipe_octets_are_copied(tls, monkeypatch):
-    monkeypatch.setattr(splice.PipePool, "borrow", lambda _: None)
+async def test_without_a_pipe_octets_are_copied(tls):
     rig = await make_rig(tls, "plain-plain")
-    relaying = rig.start()
+    relaying = rig.start(pool=NoPipes())
     sending = asyncio.create_task(rig.upstream.send(BIG))
     assert await read_exactly(rig.client, len(BIG)) == BIG
     await sending
@@ -174,11 +186,11 @@ async def test_without_a_pipe_octets_are_copied(tls, monkeypatch):
 
 
 @on_both_loops
-async def test_without_splice_octets_are_copied(tls, monkeypatch):
-    monkeypatch.setattr(splice, "available", lambda: False)
+async def test_without_splice_octets_are_copied(tls):
     rig = await make_rig(tls, "plain-plain")
-    assert type(lane.lane_between(rig.near_client.channel, rig.near_upstream.channel)) is lane.CopyLane
-    relaying = rig.start()
+    pool = NoSplice()
+    assert type(lane.lane_between(rig.near_client.channel, rig.near_upstream.channel, pool)) is lane.CopyLane
+    relaying = rig.start(pool=pool)
     sending = asyncio.create_task(rig.upstream.send(BIG))
     assert await read_exactly(rig.client, len(BIG)) == BIG
     await sending

@@ -96,11 +96,10 @@ def test_empty_pipes_are_kept_and_few(pool):
     assert descriptors() - before == 16
 
 
-def test_without_descriptors_there_is_no_pipe(sockets, pool, monkeypatch):
+def test_without_descriptors_there_is_no_pipe(sockets, pool):
     client, near_client, near_upstream, upstream = sockets
     client.send(b"goes all the same")
-    lane = SpliceLane(PlainChannel(near_client), PlainChannel(near_upstream))
-    monkeypatch.setattr(lane, "_pool", pool)
+    lane = SpliceLane(PlainChannel(near_client), PlainChannel(near_upstream), pool)
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (0, hard))
     try:
