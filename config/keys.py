@@ -15,6 +15,7 @@ from typing import Final
 from config.private import PrivateFileError, read_private
 
 KEY_OCTETS: Final = 32
+_RESTORE: Final = "put the file back from your copy, or mend the path; a new key cannot read old data"
 
 
 def new_key_text(token_bytes: Callable[[int], bytes] = secrets.token_bytes) -> str:
@@ -24,12 +25,12 @@ def new_key_text(token_bytes: Callable[[int], bytes] = secrets.token_bytes) -> s
 
 def read_key(path: Path) -> bytes:
     """Read one key file: 32 octets. Raises PrivateFileError, whose text never quotes the file."""
-    octets = read_private(path).strip()
+    octets = read_private(path, when_missing=_RESTORE).strip()
     try:
         key = bytes.fromhex(octets.decode("ascii"))
     except ValueError:
         key = b""
     if len(key) != KEY_OCTETS:
         what = f"{path} does not hold a key of {KEY_OCTETS} octets in hexadecimal"
-        raise PrivateFileError(what, "put the file back from your copy; a new key cannot read old data")
+        raise PrivateFileError(what, _RESTORE)
     return key

@@ -26,10 +26,11 @@ class PrivateFileError(Exception):
         self.hint = hint
 
 
-def read_private(path: Path, *, credentials: str | None = None) -> bytes:
+def read_private(path: Path, *, credentials: str | None = None, when_missing: str = "") -> bytes:
     """Read a small file that only its owner may read; raises PrivateFileError.
 
     `credentials` is the folder of systemd credentials, by default the one named in the environment.
+    `when_missing` is the hint for a file that is not there, where making one would be wrong.
     """
     if credentials is None:
         credentials = os.environ.get("CREDENTIALS_DIRECTORY", "")
@@ -40,7 +41,9 @@ def read_private(path: Path, *, credentials: str | None = None) -> bytes:
             _check(path, facts, in_credentials=_below(path, credentials))
             octets = file.read(SECRET_FILE_OCTETS + 1)
     except OSError as error:
-        raise PrivateFileError(f"{path} cannot be read: {reason(error)}", access_hint(error)) from None
+        missing = isinstance(error, FileNotFoundError)
+        hint = when_missing if missing and when_missing else access_hint(error)
+        raise PrivateFileError(f"{path} cannot be read: {reason(error)}", hint) from None
     if len(octets) > SECRET_FILE_OCTETS:
         raise PrivateFileError(f"{path} is larger than {SECRET_FILE_OCTETS} octets", "name the right file")
     return octets

@@ -49,6 +49,17 @@ def test_a_file_open_to_others_is_no_private_file(tmp_path: Path, mode: int) -> 
     assert caught.value.hint == f"run: chmod 0400 {path}"
 
 
+def test_a_missing_key_is_put_back_and_not_made_anew(tmp_path: Path) -> None:
+    config, file = scaffolded(tmp_path / "w")
+    ((name, path),) = config.keys.files.items()
+    path.unlink()
+    (problem,) = inspect(config, file, NOW)
+    assert problem.key == f"keys.files.{name}"
+    assert problem.what == f"{path} cannot be read: no such file or directory"
+    assert problem.hint.startswith("put the file back from your copy")
+    assert "make" not in problem.hint
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file away")
 def test_a_file_of_somebody_else_is_no_private_file(tmp_path: Path) -> None:
     path = private(tmp_path / "k", b"x")
