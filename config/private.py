@@ -10,6 +10,7 @@ interprets what a file holds, and no error quotes it.
 from __future__ import annotations
 
 import os
+import pwd
 import stat
 from pathlib import Path
 from typing import Final
@@ -66,15 +67,38 @@ def reason(error: OSError) -> str:
     return (error.strerror or type(error).__name__).lower()
 
 
-def access_hint(error: OSError) -> str:
-    """Say what to do about a file that cannot be opened."""
+def access_hint(error: OSError, *, reader: int | None = None) -> str:
+    """Say what to do about a file that cannot be opened; `reader` is who tried, by default this process."""
     match error:
         case FileNotFoundError():
             return "make the file, or mend the path; relative paths start at the config file's folder"
-        case PermissionError():
-            return "let the user who runs this command own the file"
+        case PermissionError(filename=str() | os.PathLike() as path):
+            return _permission_hint(Path(path), os.geteuid() if reader is None else reader)
         case _:
             return "look at the file and the file system"
+
+
+def _permission_hint(path: Path, reader: int) -> str:
+    """Say whose the file is, or the folder that hides it: mostly a command was run as the wrong user."""
+    for place in (path, *path.absolute().parents):
+        try:
+            owner = place.stat().st_uid
+        except OSError:
+            continue
+        if owner == reader:
+            return f"it is this user's own: look at its mode and at that of its folders: ls -ld {place}"
+        sudo, name = user_words(owner)
+        return f"run this as {name}, whose {'file' if place == path else 'folder'} it is: {sudo} wicketgate …"
+    return "look at who owns the file and its folders"
+
+
+def user_words(user: int) -> tuple[str, str]:
+    """Write how to run a command as a user, and the user's name; a user without one has a number."""
+    try:
+        name = pwd.getpwuid(user).pw_name
+    except KeyError:
+        return f"sudo -u '#{user}'", f"user {user}"
+    return f"sudo -u {name}", name
 
 
 def _check(path: Path, facts: os.stat_result, *, in_credentials: bool) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pwd
 import stat
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -15,7 +16,7 @@ from config.inspect import inspect
 from config.keys import new_key_text, read_key
 from config.load import load
 from config.models import Config
-from config.private import PrivateFileError, read_private, read_secret_text
+from config.private import PrivateFileError, access_hint, read_private, read_secret_text
 from config.problems import ConfigErrors
 from config.scaffold import CONFIG_NAME, Ports, ScaffoldError, certificate_names, init_dir
 
@@ -58,6 +59,25 @@ def test_a_missing_key_is_put_back_and_not_made_anew(tmp_path: Path) -> None:
     assert problem.what == f"{path} cannot be read: no such file or directory"
     assert problem.hint.startswith("put the file back from your copy")
     assert "make" not in problem.hint
+
+
+def test_whose_file_cannot_be_read_and_how_to_run_as_that_user(tmp_path: Path) -> None:
+    path = private(tmp_path / "k", b"x")
+    refusal = PermissionError(13, "Permission denied", str(path))
+    me = pwd.getpwuid(os.geteuid()).pw_name
+    said = access_hint(refusal, reader=os.geteuid() + 1)
+    assert said == f"run this as {me}, whose file it is: sudo -u {me} wicketgate …"
+    assert access_hint(refusal).endswith(f"ls -ld {path}"), "the mode is what keeps its owner out"
+    hidden = PermissionError(13, "Permission denied", str(path / "below" / "it"))
+    assert "whose folder it is" in access_hint(hidden, reader=os.geteuid() + 1)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file away")
+def test_a_user_without_a_name_is_told_by_number(tmp_path: Path) -> None:
+    path = private(tmp_path / "k", b"x")
+    os.chown(path, 54_321, 54_321)
+    said = access_hint(PermissionError(13, "Permission denied", str(path)))
+    assert said == "run this as user 54321, whose file it is: sudo -u '#54321' wicketgate …"
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file away")
