@@ -108,7 +108,7 @@ class Mint:
 
     def _write(self, tx: Tx, account: AccountRow, *, row: AppPasswordRow, claim: Claim, actor: Actor) -> None:
         """The deed itself: everything that others might change meanwhile is looked at here."""
-        self._may_have_one(account)
+        may_have_one(account)
         rows = queries.app_passwords(tx, [account.id])
         active = [each for each in rows if queries.is_active(each, self._terms.now())]
         if len(active) >= self._terms.limit:
@@ -134,16 +134,17 @@ class Mint:
         )
         deeds.conclude(tx, audit_entry(actor, account, row.created_at, mark))
 
-    @staticmethod
-    def _may_have_one(account: AccountRow) -> None:
-        if account.disabled_at is not None:
-            raise disabled(account.email)
-        if not account.is_service and not account.has_second_factor:
-            raise AccountError(
-                Problem.NO_SECOND_FACTOR,
-                f"{account.email} has no second factor, so no app password can be made",
-                f"enrol an authenticator first: {to_type('account', 'enrol-2fa', account.email)}",
-            )
+
+def may_have_one(account: AccountRow) -> None:
+    """See that app passwords may be made for the account; raises AccountError."""
+    if account.disabled_at is not None:
+        raise disabled(account.email)
+    if not account.is_service and not account.has_second_factor:
+        raise AccountError(
+            Problem.NO_SECOND_FACTOR,
+            f"{account.email} has no second factor, so no app password can be made",
+            f"enrol an authenticator first: {to_type('account', 'enrol-2fa', account.email)}",
+        )
 
 
 def _described(row: AppPasswordRow) -> str:

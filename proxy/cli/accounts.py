@@ -7,12 +7,15 @@ so that exit 0 means done even when a worker is silent.
 from __future__ import annotations
 
 import shlex
+from collections.abc import Sequence
 from typing import Any, Final, TypedDict, Unpack
 
 import click
 
 from auth.accounts import Revocation
+from auth.checks import checked_alias, checked_email, must_be_free
 from auth.store.rows import AccountRow
+from config.models import Config
 from proxy.cli.aliases import alias
 from proxy.cli.app import Invocation
 from proxy.cli.desk import Desk, operator
@@ -66,6 +69,7 @@ def add(invocation: Invocation, email: str, **options: Unpack[AddOptions]) -> No
     if service and options["primary_file"] is not None:
         raise click.UsageError("a service account has no primary password")
     config = invocation.config()
+    _must_be_new(config, email, aliases)
     primary = None if service else new_primary_password(options["primary_file"])
     with Desk(config, create=True) as desk:
         row = desk.run(
@@ -180,6 +184,17 @@ def set_password(
         revocation = desk.run(desk.accounts.set_primary(email, new, operator(), None))
         words = f"changed the primary password of {email}"
         _answer(desk, revocation, {"email": email}, words, as_json=as_json)
+
+
+def _must_be_new(config: Config, email: str, aliases: Sequence[str]) -> None:
+    """Refuse names that are none or taken before a password is asked for; the deed looks again.
+
+    A store that is not there yet is made by the deed alone: giving up at the question leaves none behind.
+    """
+    wanted = (checked_email(email), *map(checked_alias, aliases))
+    if config.store.gate_file.exists():
+        with Desk(config, create=True) as desk:
+            desk.run(desk.store.read(lambda tx: must_be_free(tx, wanted)))
 
 
 def _warn_and_confirm(desk: Desk, name: str, deed: str, *, yes: bool, more: str = "") -> str:

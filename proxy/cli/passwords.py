@@ -12,9 +12,11 @@ from typing import Any, Final, TypedDict, Unpack
 import click
 
 from auth.accounts import Minted, MintRequest, Proof
+from auth.minting import may_have_one
 from auth.names import canonical
 from auth.secret import Secret
 from auth.store.errors import StoreUnavailable
+from auth.store.rows import AccountRow
 from proxy.cli.app import Invocation
 from proxy.cli.desk import Desk, counted, operator, owner
 from proxy.cli.output import (
@@ -106,7 +108,8 @@ password.add_command(history)
 def create(invocation: Invocation, email: str, **options: Unpack[CreateOptions]) -> None:
     """Create an app password for EMAIL and show it, once.
 
-    Asks for the primary password and a code of the second factor, unless the operator vouches.
+    Asks for the primary password and a code of the second factor, unless the operator vouches. Whoever may
+    open the store here can list its accounts, so that one is missing is said before anything is asked.
     """
     request = MintRequest(
         label=options["label"],
@@ -117,9 +120,14 @@ def create(invocation: Invocation, email: str, **options: Unpack[CreateOptions])
     primary_file, code, as_operator = options["primary_file"], options["code"], options["as_operator"]
     if as_operator and (primary_file is not None or code is not None):
         raise click.UsageError("--operator spares the proof; leave --primary-password-file and --code out")
-    config = invocation.config()
-    actor, proof = (operator(), None) if as_operator else (owner(email), _proof(primary_file, code))
-    with Desk(config) as desk:
+    with Desk(invocation.config()) as desk:
+        account = desk.run(desk.accounts.find(email))
+        may_have_one(account)
+        if as_operator:
+            actor, proof = operator(), None
+        else:
+            _must_have_a_primary(account)
+            actor, proof = owner(email), _proof(primary_file, code)
         minted = desk.run(desk.accounts.mint(email, request, actor, proof))
         _show_once(desk, email, minted, as_json=options["as_json"])
 
@@ -164,6 +172,13 @@ def revoke_all(invocation: Invocation, email: str, yes: bool, as_json: bool) -> 
     else:
         say(cut.text)
     cut.warn()
+
+
+def _must_have_a_primary(account: AccountRow) -> None:
+    """Refuse to ask for what a service account does not have."""
+    if account.is_service:
+        hint = "only the operator makes its app passwords: say --operator"
+        fail(f"{account.email} is a service account: it has no primary password", hint)
 
 
 def _proof(primary_file: str | None, code: str | None) -> Proof:

@@ -100,6 +100,18 @@ def test_add_is_refused_with_a_reason(house: House) -> None:
     assert len(house.ask("account", "list")) == 1
 
 
+def test_a_name_that_is_taken_or_none_is_refused_before_a_password_is_asked_for(house: House) -> None:
+    house.ask("account", "add", ALICE, "--alias", "a", "--primary-password-file", "-", stdin=PRIMARY)
+    for arguments, words in (
+        ((ALICE,), f"error: {ALICE} signs in to an account already"),
+        (("b@example.org", "--alias", "A"), "error: a signs in to an account already"),
+        (("b",), "error: this is not an email address"),
+    ):
+        done = house.run("account", "add", *arguments)
+        assert done.exit_code == 1
+        assert done.stderr.startswith(words), "not that there is no terminal to ask on"
+
+
 def test_without_a_terminal_the_password_comes_from_a_file(house: House) -> None:
     done = house.run("account", "add", ALICE, stdin=PRIMARY)
     assert done.exit_code == 2
@@ -114,7 +126,8 @@ def test_on_a_terminal_the_password_is_typed_twice_and_never_seen(house: House) 
     assert done.code == 0
     assert f"added {ALICE}" in done.screen
     assert PRIMARY not in done.screen
-    stopped = on_terminal(command, [("New primary password:", "\x03")])
+    other = (*RUN, "-c", house.file, "account", "add", "bob@example.org")
+    stopped = on_terminal(other, [("New primary password:", "\x03")])
     assert stopped.code == 1
     assert "error: stopped" in stopped.screen
     assert "Traceback" not in stopped.screen

@@ -104,6 +104,21 @@ def test_on_a_terminal_the_proof_is_asked_without_echo(house: House, seed: Secre
     assert house.ask("audit", ALICE)[-1]["actor"]["kind"] == "owner"
 
 
+def test_what_cannot_be_is_said_before_secrets_are_asked_for(house: House, seed: Secret) -> None:
+    house.ask("account", "add", "printer@example.org", "--service")
+    house.ask("account", "add", "new@example.org", "--primary-password-file", "-", stdin=PRIMARY)
+    for email, words in (
+        ("nobody@example.org", "error: there is no account nobody@example.org\nhint: "),
+        ("printer@example.org", "error: printer@example.org is a service account: it has no primary "),
+        ("new@example.org", "error: new@example.org has no second factor"),
+    ):
+        done = house.run("password", "create", email, "--label", "x", "--scope", "mail")
+        assert done.exit_code == 1
+        assert done.stderr.startswith(words), "not that there is no terminal to ask on"
+    hint = house.run("password", "create", "printer@example.org", "--label", "x", "--scope", "mail").stderr
+    assert "say --operator" in hint
+
+
 @pytest.mark.parametrize(
     "options",
     [
