@@ -159,7 +159,7 @@ def program(ctx: click.Context, config_file: Path | None) -> None:
     ctx.obj = Invocation(config_file=config_file)
 
 
-def main() -> None:
-    """Run the console script `wicketgate`."""
+def run() -> None:
+    """Run the program on this process's arguments and streams."""
     open_standard_streams()
     program.main(prog_name="wicketgate")

@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -134,6 +135,38 @@ def test_nothing_said_is_a_question_for_help() -> None:
     done = wicketgate()
     assert done.exit_code == 2
     assert "Commands:" in done.output
+
+
+def interrupted(loading: str, before: str = "") -> subprocess.CompletedProcess[str]:
+    """Run a command that is sent Ctrl-C while it loads a module."""
+    script = (
+        "import os, signal, sys\n"
+        f"{before}\n"
+        "class Interrupt:\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        f"        if name == {loading!r}: os.kill(os.getpid(), signal.SIGINT)\n"
+        "sys.meta_path.insert(0, Interrupt())\n"
+        "from proxy.cli import main; main()"
+    )
+    command = [sys.executable, "-c", script, "account", "list"]
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+
+
+def test_ctrl_c_while_the_program_loads_ends_it_without_a_traceback() -> None:
+    done = interrupted("proxy.cli.app")
+    assert (done.returncode, done.stdout, done.stderr) == (-signal.SIGINT, "", "")
+
+
+def test_ctrl_c_while_a_command_loads_is_told_as_later() -> None:
+    done = interrupted("proxy.cli.accounts")
+    assert done.returncode == 1
+    assert done.stderr.strip() == "error: stopped before it was done"
+
+
+def test_a_process_that_ignores_ctrl_c_goes_on_ignoring_it() -> None:
+    done = interrupted("proxy.cli.app", before="signal.signal(signal.SIGINT, signal.SIG_IGN)")
+    assert done.returncode == 2
+    assert "no config file was named" in done.stderr
 
 
 def test_a_reader_that_has_gone(config: Path) -> None:
