@@ -25,8 +25,9 @@ from auth.hashing import Busy
 from auth.seal import UnknownKey, UnsealError
 from auth.store.errors import StoreUnavailable
 from config.address import AddressError
-from config.private import PrivateFileError, reason
+from config.private import PrivateFileError, access_hint, reason
 from config.problems import ConfigErrors, Problem
+from proxy.cli.outages import outage
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -122,8 +123,7 @@ def _explained(error: Exception) -> Failure:
         case Hinted():
             return Failure((str(error), error.hint))
         case StoreUnavailable():
-            hint = "try again; if it lasts, see what is wrong with: wicketgate check"
-            return Failure((f"the store cannot answer: {error}", hint))
+            return Failure(outage(error))
         case Busy():
             return Failure(("this machine is too busy to hash a password now", "try again"))
         case UnknownKey() | UnsealError():
@@ -131,7 +131,8 @@ def _explained(error: Exception) -> Failure:
             return Misuse(("a stored secret cannot be read with the keys of the config file", hint))
         case OSError():
             where = f"{error.filename}: " if isinstance(error.filename, str) else ""
-            return Failure((f"{where}{(error.strerror or type(error).__name__).lower()}", ""))
+            hint = access_hint(error) if isinstance(error, PermissionError) else ""
+            return Failure((f"{where}{reason(error)}", hint))
         case _:
             return Failure((f"a fault in Wicketgate: {fault(error)}", "please report this line"))
 

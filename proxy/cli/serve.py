@@ -10,10 +10,12 @@ from datetime import UTC, datetime
 
 import click
 
+from auth.store.errors import StoreUnavailable
 from config.inspect import inspect
 from config.private import PrivateFileError
 from config.problems import ConfigErrors, Problem
 from proxy.cli.app import Invocation
+from proxy.cli.outages import outage
 from proxy.cli.output import fail_usage, note
 from proxy.net.tls import CertificateProblem
 from proxy.process import run
@@ -37,7 +39,7 @@ def serve(invocation: Invocation) -> None:
 
     try:
         run(serve_gate(config, ready=ready))
-    except (CertificateProblem, ConfigErrors, PrivateFileError, OSError) as error:
+    except (CertificateProblem, ConfigErrors, PrivateFileError, StoreUnavailable, OSError) as error:
         if not serving:
             problems += _unseen(error, problems)
         if problems and not serving:
@@ -48,7 +50,13 @@ def serve(invocation: Invocation) -> None:
 
 
 def _unseen(error: Exception, seen: list[Problem]) -> list[Problem]:
-    """Give what only starting has found: keys that are not those of the store."""
+    """Give what only starting has found: keys that are not those of the store, a store that cannot answer.
+
+    The store's words are added to what was seen, for that may be the cause; alone they are told as they come.
+    """
+    if isinstance(error, StoreUnavailable):
+        what, hint = outage(error)
+        return [Problem(key="", what=what, hint=hint)] if seen else []
     known = {problem.key for problem in seen}
     found = error.problems if isinstance(error, ConfigErrors) else ()
     return [problem for problem in found if problem.key not in known]

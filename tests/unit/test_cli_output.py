@@ -28,7 +28,7 @@ def ended(error: BaseException) -> Failure:
     ("error", "code", "words"),
     [
         (ScaffoldError("no room", "make some"), 1, "no room"),
-        (StoreUnavailable("SQLITE_BUSY"), 1, "the store cannot answer: SQLITE_BUSY"),
+        (StoreUnavailable("SQLITE_BUSY"), 1, "the store cannot answer: another process holds the store"),
         (Busy(), 1, "too busy"),
         (PermissionError(13, "Permission denied", "/x"), 1, "/x: permission denied"),
         (AddressError("no host", "write one"), 2, "no host"),
@@ -40,6 +40,29 @@ def test_what_is_foreseen(error: Exception, code: int, words: str) -> None:
     failure = ended(error)
     assert failure.exit_code == code
     assert words in failure.problems[0][0]
+
+
+@pytest.mark.parametrize(
+    ("cause", "words", "advice"),
+    [
+        ("SQLITE_BUSY", "another process holds the store (SQLITE_BUSY)", "try again"),
+        ("SQLITE_FULL", "the disk is full (SQLITE_FULL)", "make room"),
+        ("SQLITE_IOERR_SHMSIZE", "the disk is full (SQLITE_IOERR_SHMSIZE)", "make room"),
+        ("SQLITE_READONLY_DIRECTORY", "cannot be opened or written by this user (", "the server's user"),
+        ("the gate store cannot be opened: SQLITE_CANTOPEN", "opened: it cannot be opened or written", "run"),
+        ("the gate store cannot be opened: PermissionError", "written by this user (PermissionError)", "run"),
+        ("SQLITE_NOTADB", "is no database or is damaged (SQLITE_NOTADB)", "from your copy"),
+        ("change feed: SQLITE_CORRUPT_INDEX", "damaged (SQLITE_CORRUPT_INDEX)", "from your copy"),
+        ("SQLITE_IOERR_FSYNC", "the disk cannot be read or written", "look at the disk"),
+        ("SQLITE_MISMATCH", "the store cannot answer: SQLITE_MISMATCH", "wicketgate check"),
+        ("too many writes are waiting", "too many writes are waiting", "try again"),
+    ],
+)
+def test_why_the_store_cannot_answer_is_said_in_words(cause: str, words: str, advice: str) -> None:
+    failure = ended(StoreUnavailable(cause))
+    what, hint = failure.problems[0]
+    assert words in what
+    assert advice in hint
 
 
 def test_all_problems_of_a_configuration() -> None:

@@ -59,6 +59,15 @@ def test_a_data_folder_that_cannot_be_made(house: House) -> None:
     assert "server.data: the folder /dev/null/none does not exist and cannot be made" in refused(house)
 
 
+def test_a_store_that_cannot_be_opened_is_told_with_what_else_was_seen(house: House) -> None:
+    data = house.file.parent / "data"
+    (data / "gate.db").mkdir()
+    data.chmod(0o707)
+    said = refused(house)
+    assert f"server.data: everybody can write to the folder {data}" in said
+    assert "error: the store cannot answer: the gate store cannot be opened" in said
+
+
 def test_an_expired_certificate_is_noted_and_served(house: House) -> None:
     issue(house.file.parent / "tls", ["localhost", "127.0.0.1", "::1"], now=datetime(2020, 1, 1, tzinfo=UTC))
     with running_gate(house) as serving:
