@@ -113,14 +113,14 @@ class Program(click.Group):
             error.show()
             code = MISUSED
         except click.UsageError as error:
-            complain(error.format_message().rstrip("."), _usage_hint(error))
+            complain(_one_line(error).rstrip("."), _usage_hint(error))
             code = MISUSED
         except Failure as error:
             finish_output()
             error.show()
             code = error.exit_code
         except click.ClickException as error:
-            complain(error.format_message())
+            complain(_one_line(error))
             code = error.exit_code
         except (click.Abort, KeyboardInterrupt):
             complain("stopped before it was done")
@@ -129,6 +129,11 @@ class Program(click.Group):
             abandon_output()
             code = REFUSED
         sys.exit(code)
+
+
+def _one_line(error: click.ClickException) -> str:
+    """Give click's words in one line; it writes choices one below the other."""
+    return " ".join(error.format_message().split())
 
 
 def _usage_hint(error: click.UsageError) -> str:

@@ -124,6 +124,14 @@ def test_wrong_usage(arguments: list[str]) -> None:
     assert done.stdout == ""
 
 
+def test_what_click_writes_in_several_lines_is_one() -> None:
+    done = wicketgate("password", "create", "a@example.org", "--label", "x")
+    assert done.stderr.splitlines() == [
+        "error: Missing option '--scope'. Choose from: mail, contacts, events",
+        "hint: see: wicketgate password create --help",
+    ]
+
+
 def test_a_near_miss_is_named() -> None:
     for wrong, right in (("acount", "account"), ("passwords", "password")):
         done = wicketgate(wrong, "list")
