@@ -110,6 +110,11 @@ def checked_label(label: str) -> str:
     return text
 
 
+def folded(name: str) -> str:
+    """Give a label or selector for comparing: people tell names apart by their letters, not their case."""
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
+
+
 def checked_scopes(scopes: Collection[Scope]) -> frozenset[Scope]:
     """Give the scopes, at least one."""
     if not scopes:

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
 
+from auth.checks import folded
 from auth.deed import AccountError, Actor, Mark, Problem, Revocation, audit_entry, to_type
 from auth.store import deeds, queries
 from auth.store.rows import AccountRow, AppPasswordRow, ChangeKind, RevokedWhy
@@ -51,11 +52,12 @@ def end_one(tx: Tx, account: AccountRow, actor: Actor, at: int, which: str) -> R
 def meant(rows: list[AppPasswordRow], which: str, email: str, now: float) -> AppPasswordRow:
     """Find the row named by id, label or selector; an active one before an expired one before a revoked one.
 
-    What an id names is meant, whatever labels there are. Raises AccountError when there is none, or when two
-    that are equally alive answer to the label or selector.
+    What an id names is meant, whatever labels there are. Case makes no difference, except between two that
+    are equally alive. Raises AccountError when there is none, or when two as good answer to the name.
     """
+    wanted = folded(which)
     named = [row for row in rows if row.id == which] or [
-        row for row in rows if which in {row.label, row.selector}
+        row for row in rows if wanted in {folded(row.label), row.selector}
     ]
     if not named:
         raise AccountError(
@@ -63,18 +65,18 @@ def meant(rows: list[AppPasswordRow], which: str, email: str, now: float) -> App
             f"{email} has no app password of that id, label or selector",
             f"those it has: {to_type('password', 'list', email)}",
         )
-    ranked = sorted(named, key=lambda row: _rank(row, now))
-    best = [row for row in ranked if _rank(row, now) == _rank(ranked[0], now)]
+    ranked = sorted(named, key=lambda row: _rank(row, which, now))
+    best = [row for row in ranked if _rank(row, which, now) == _rank(ranked[0], which, now)]
     if len(best) > 1 and best[0].revoked_at is None:
         raise AccountError(
             Problem.AMBIGUOUS,
             f"{len(best)} app passwords of {email} answer to that name",
-            f"name it by its id: {to_type('password', 'list', email)}",
+            f"name it by its id, which is in: {to_type('password', 'history', email)}",
         )
     return best[-1]
 
 
-def _rank(row: AppPasswordRow, now: float) -> int:
-    if row.revoked_at is not None:
-        return 2
-    return 0 if queries.is_active(row, now) else 1
+def _rank(row: AppPasswordRow, which: str, now: float) -> tuple[int, bool]:
+    """Say how far a row is from being meant: first how dead it is, then whether only case makes it match."""
+    dead = 2 if row.revoked_at is not None else 0 if queries.is_active(row, now) else 1
+    return dead, which not in {row.id, row.label, row.selector}

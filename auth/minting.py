@@ -7,7 +7,7 @@ that is killed leaves at most one row, which says that it was perhaps never show
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -15,7 +15,7 @@ from typing import Final
 
 from auth import apppassword, ids
 from auth.apppassword import AppPassword, verifier_message
-from auth.checks import checked_label, checked_scopes
+from auth.checks import checked_label, checked_scopes, folded
 from auth.deed import (
     AccountError,
     Actor,
@@ -44,7 +44,7 @@ _DRAWS: Final = 8
 
 
 class _SelectorTaken(Exception):  # noqa: N818 - it asks for another draw
-    """The drawn selector belongs to a row of the account, perhaps a tombstone: draw again."""
+    """The drawn selector names a row of the account, perhaps a tombstone: draw again."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,13 +117,8 @@ class Mint:
                 f"{account.email} has {len(active)} active app passwords, and no more are allowed",
                 f"revoke one that is not needed any more: {to_type('password', 'list', account.email)}",
             )
-        if any(each.label == row.label for each in active):
-            raise AccountError(
-                Problem.LABEL_TAKEN,
-                f"{account.email} has an active app password with the label {row.label!r}",
-                "choose another label, or revoke that one first",
-            )
-        if any(each.selector == row.selector for each in rows):
+        _must_be_told_apart(row, active, account.email)
+        if any(row.selector in (each.selector, folded(each.label)) for each in rows):
             raise _SelectorTaken
         deeds.insert_app_password(tx, row)
         mark = Mark(
@@ -145,6 +140,24 @@ def may_have_one(account: AccountRow) -> None:
             f"{account.email} has no second factor, so no app password can be made",
             f"enrol an authenticator first: {to_type('account', 'enrol-2fa', account.email)}",
         )
+
+
+def _must_be_told_apart(row: AppPasswordRow, active: Sequence[AppPasswordRow], email: str) -> None:
+    """Refuse a label that could be taken for another active app password: whoever ends one must not err."""
+    wanted = folded(row.label)
+    for each in active:
+        if wanted == folded(each.label):
+            raise AccountError(
+                Problem.LABEL_TAKEN,
+                f"{email} has an active app password with the label {each.label!r}",
+                "choose another label (capitals make no difference), or revoke that one first",
+            )
+        if wanted == each.selector:
+            raise AccountError(
+                Problem.LABEL_TAKEN,
+                f"{row.label!r} is the selector of the app password {each.label!r} of {email}",
+                "choose another label",
+            )
 
 
 def _described(row: AppPasswordRow) -> str:

@@ -88,7 +88,11 @@ password.add_command(history)
 
 @password.command(short_help="Create an app password and show it once.")
 @click.argument("email")
-@click.option("--label", required=True, help="What it is for, as in phone; unique among the active ones.")
+@click.option(
+    "--label",
+    required=True,
+    help="What it is for, as in phone; unique among the active ones, whatever its case.",
+)
 @click.option(
     "--scope", "scopes", type=click.Choice(_SCOPES), multiple=True, required=True, help="Repeatable."
 )

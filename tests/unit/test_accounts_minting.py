@@ -297,13 +297,47 @@ async def test_an_active_one_is_meant_before_a_dead_one_of_the_same_label(tmp_pa
         assert (await here.accounts.revoke(ALICE, "phone", OPERATOR)).change is None
 
 
-async def test_a_label_that_is_another_ones_selector_is_ambiguous(tmp_path):
+async def test_a_label_that_is_another_ones_selector_is_refused(tmp_path):
     async with office(tmp_path, generate=drawing("aaaa")) as here:
         await here.enrolled()
         await here.mint("one")
-        await here.mint("aaaa")
-        assert await refusal(here.accounts.revoke(ALICE, "aaaa", OPERATOR)) is Problem.AMBIGUOUS
-        assert await here.accounts.preview(ALICE) == 2
+        for label in ("aaaa", "AAAA"):
+            assert await refusal(here.mint(label)) is Problem.LABEL_TAKEN
+        await here.accounts.revoke(ALICE, "one", OPERATOR)
+        assert (await here.mint("aaaa")).label == "aaaa", "what names a dead one may name a live one"
+
+
+async def test_a_selector_that_is_another_ones_label_is_drawn_again(tmp_path):
+    async with office(tmp_path, generate=drawing("bbbb", "aaaa", "cccc")) as here:
+        await here.enrolled()
+        await here.mint("AAAA")
+        assert (await here.mint("two")).selector == "cccc"
+
+
+async def test_labels_and_selectors_are_told_apart_by_letters_not_by_case(tmp_path):
+    async with office(tmp_path, generate=drawing("5nxp")) as here:
+        await here.enrolled()
+        first = await here.mint("Mail Stra\u00dfe")
+        for label in ("MAIL STRASSE", "mail stra\u00dfe"):
+            assert await refusal(here.mint(label)) is Problem.LABEL_TAKEN
+        assert (await here.accounts.revoke(ALICE, "5NXP", OPERATOR)).app_password_ids == (first.id,)
+        second = await here.mint("MAIL STRASSE")
+        ended = await here.accounts.revoke(ALICE, "Mail Stra\u00dfe", OPERATOR)
+        assert ended.app_password_ids == (second.id,), "a live one is meant before a dead one spelt like this"
+
+
+async def test_of_two_labels_of_old_that_differ_in_case_the_one_spelt_so_is_meant(tmp_path):
+    async with office(tmp_path) as here:
+        await here.enrolled()
+        lower, upper = await here.mint("mail only"), await here.mint("other")
+        with raw(tmp_path) as file:
+            file.execute("UPDATE app_password SET label = 'MAIL ONLY' WHERE id = ?", (upper.id,))
+        with pytest.raises(AccountError) as refused:
+            await here.accounts.revoke(ALICE, "Mail only", OPERATOR)
+        assert refused.value.problem is Problem.AMBIGUOUS
+        assert "wicketgate password history" in refused.value.hint, "the table that shows ids"
+        assert (await here.accounts.revoke(ALICE, "MAIL ONLY", OPERATOR)).app_password_ids == (upper.id,)
+        assert (await here.accounts.revoke(ALICE, "Mail only", OPERATOR)).app_password_ids == (lower.id,)
 
 
 async def test_an_id_names_its_own_whatever_another_is_called(tmp_path):
