@@ -34,6 +34,7 @@ class Activity:
         self._store = store
         self._pending: deque[SignInRecord] = deque(maxlen=ACTIVITY_PENDING)
         self._dropped = 0
+        self._trouble = ""
         self._arrived = asyncio.Event()
         self._under_way: asyncio.Task[bool] | None = None
 
@@ -67,8 +68,9 @@ class Activity:
         try:
             await self._store.record_sign_ins(batch)
         except StoreUnavailable as error:
-            log.warning("activity not written pending=%d cause=%s", len(self._pending), error)
+            self._say(str(error))
             return False
+        self._say("")
         for record in batch:
             if self._pending and self._pending[0] is record:  # not dropped in the meantime
                 self._pending.popleft()
@@ -76,3 +78,13 @@ class Activity:
             log.warning("activity dropped records=%d", self._dropped)
             self._dropped = 0
         return True
+
+    def _say(self, trouble: str) -> None:
+        """Log what keeps the store from writing, once, for it is asked twice a second; empty when it writes."""
+        if trouble == self._trouble:
+            return
+        self._trouble = trouble
+        if trouble:
+            log.warning("activity not written pending=%d cause=%s", len(self._pending), trouble)
+        else:
+            log.warning("activity is written again")

@@ -38,8 +38,10 @@ _ALL: Final = (
     "LAST REFUSED (UTC)",
 )
 
-Uses = Mapping[str, Sequence[LastUse]]
-Refused = Mapping[str, SignInRecord]
+Uses = Mapping[str, Sequence[LastUse]] | None
+"""The last uses by app password; None when they cannot be read, which is not the same as never used."""
+Refused = Mapping[str, SignInRecord] | None
+"""The last refusals likewise."""
 
 
 @click.command(name="list")
@@ -112,8 +114,6 @@ def scope_words(scopes: Iterable[Scope]) -> str:
 
 def active_cells(row: AppPasswordRow, uses: Uses, now: float) -> tuple[str, ...]:
     """One line of `password list`."""
-    used = uses.get(row.id, ())
-    last = Moment(used[0].at).text if used else "never"
     expires = "never" if row.expires_at is None else Moment(row.expires_at).text
     created = Moment(row.created_at).text
     return (
@@ -121,7 +121,7 @@ def active_cells(row: AppPasswordRow, uses: Uses, now: float) -> tuple[str, ...]
         row.label,
         scope_words(row.scopes),
         created,
-        last,
+        _last_used(row, uses),
         expires,
         _remarks(row, now) or "-",
     )
@@ -139,13 +139,13 @@ def history_cells(row: AppPasswordRow, refused: Refused, now: float) -> tuple[st
         Moment(row.created_at).text,
         Moment(ended).text,
         cause,
-        refused_text(refused.get(row.id)),
+        "unknown" if refused is None else refused_text(refused.get(row.id)),
     )
 
 
 def active_facts(row: AppPasswordRow, uses: Uses, now: float) -> dict[str, Any]:
     """One object of `password list --json`."""
-    used = uses.get(row.id, ())
+    used = None if uses is None else uses.get(row.id, ())
     return {
         "id": row.id,
         "label": row.label,
@@ -158,7 +158,8 @@ def active_facts(row: AppPasswordRow, uses: Uses, now: float) -> dict[str, Any]:
         "expires_at": Moment(row.expires_at).iso,
         "expires_soon": expires_soon(row, now),
         "last_used_at": Moment(used[0].at).iso if used else None,
-        "last_used": [_use_facts(use) for use in used],
+        "last_used": None if used is None else [_use_facts(use) for use in used],
+        "last_used_known": used is not None,
     }
 
 
@@ -168,31 +169,39 @@ def history_facts(row: AppPasswordRow, uses: Uses, refused: Refused, now: float)
     facts = active_facts(row, uses, now)
     if state != "active":
         facts["expires_soon"] = False
-    last = refused.get(row.id)
+    last = None if refused is None else refused.get(row.id)
     return facts | {
         "state": state,
         "ended_at": Moment(ended).iso,
         "ended_why": why or None,
         "last_refused": None if last is None else use_facts(last),
+        "last_refused_known": refused is not None,
     }
 
 
 def _uses(desk: Desk, rows: Sequence[AppPasswordRow]) -> Uses:
-    """Give the last uses; none, with a note, when the activity file cannot be read."""
+    """Give the last uses; None, with a note, when the activity file cannot be read."""
     try:
         return desk.run(desk.store.last_used([row.id for row in rows]))
     except StoreUnavailable:
         note("when they were last used cannot be read now")
-        return {}
+        return None
 
 
 def _refused(desk: Desk, rows: Sequence[AppPasswordRow]) -> Refused:
-    """Give the last refusals; none, with a note, when the activity file cannot be read."""
+    """Give the last refusals; None, with a note, when the activity file cannot be read."""
     try:
         return desk.run(desk.store.last_refused({row.account_id for row in rows}))
     except StoreUnavailable:
         note("when they were last refused cannot be read now")
-        return {}
+        return None
+
+
+def _last_used(row: AppPasswordRow, uses: Uses) -> str:
+    if uses is None:
+        return "unknown"
+    used = uses.get(row.id, ())
+    return Moment(used[0].at).text if used else "never"
 
 
 def _use_facts(use: LastUse) -> dict[str, Any]:

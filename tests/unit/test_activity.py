@@ -14,11 +14,12 @@ from proxy.limits import ACTIVITY_PENDING
 class FakeStore:
     batches: list[list] = field(default_factory=list)
     broken: bool = False
+    cause: str = "disk full"
     written: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def record_sign_ins(self, records) -> None:
         if self.broken:
-            raise StoreUnavailable("disk full")
+            raise StoreUnavailable(self.cause)
         self.batches.append(records)
         self.written.set()
 
@@ -43,6 +44,24 @@ async def test_a_broken_store_keeps_them_for_later():
     activity.record("b")
     assert await activity.flush() is True
     assert store.batches == [["a", "b"]]
+
+
+async def test_a_broken_store_is_logged_once_until_it_changes_or_is_over(caplog):
+    store = FakeStore(broken=True)
+    activity = Activity(store)
+    activity.record("a")
+    for cause in ("disk full", "disk full", "locked"):
+        store.cause = cause
+        await activity.flush()
+    store.broken = False
+    for record in ("b", "c"):
+        activity.record(record)
+        await activity.flush()
+    assert caplog.messages == [
+        "activity not written pending=1 cause=disk full",
+        "activity not written pending=1 cause=locked",
+        "activity is written again",
+    ]
 
 
 async def test_the_newest_are_kept_when_there_are_too_many(caplog):

@@ -262,15 +262,20 @@ def test_a_password_nobody_could_read_is_listed_as_perhaps_never_shown(
     assert "perhaps never shown" in house.run("password", "history", ALICE).stdout
 
 
-def test_lists_do_without_the_activity_file(house: House, seed: Secret) -> None:
+def test_lists_do_without_the_activity_file_and_do_not_say_never(house: House, seed: Secret) -> None:
     minted(house, "phone")
+    assert "never" in house.run("password", "list", ALICE).stdout.splitlines()[1].split()
     for path in (house.file.parent / "data").glob("activity.db*"):
         path.unlink()
     (house.file.parent / "data" / "activity.db").mkdir()
     done = house.run("password", "list", ALICE)
     assert done.exit_code == 0
-    assert "phone" in done.stdout
+    assert "unknown" in done.stdout.splitlines()[1].split()
     assert "note: when they were last used" in done.stderr
+    (facts,) = house.ask("password", "list", ALICE)
+    assert (facts["last_used_at"], facts["last_used"], facts["last_used_known"]) == (None, None, False)
+    assert "unknown" in house.run("password", "history", ALICE).stdout
+    assert house.ask("password", "history", ALICE)[0]["last_refused_known"] is False
 
 
 def test_audit(house: House, seed: Secret) -> None:
