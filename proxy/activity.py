@@ -80,7 +80,7 @@ class Activity:
         return True
 
     def _say(self, trouble: str) -> None:
-        """Log what keeps the store from writing, once, for it is asked twice a second; empty when it writes."""
+        """Log what keeps the store from writing, once, for it is asked twice a second; empty: it writes."""
         if trouble == self._trouble:
             return
         self._trouble = trouble

@@ -13,16 +13,19 @@ from typing import Final, ParamSpec, TypeVar
 
 import click
 
+from auth.checks import check_primary
+from auth.deed import AccountError
 from auth.secret import Secret
 from config.private import access_hint, reason
 from proxy.cli.desk import counted
-from proxy.cli.output import fail, fail_usage, note, plain
+from proxy.cli.output import Failure, Misuse, complain, fail, fail_usage, note, plain
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
 PASSWORD_OCTETS: Final = 4_096
 _STDIN: Final = "-"
+_TRIES: Final = 3
 
 
 def yes_option(command: Callable[P, T]) -> Callable[P, T]:
@@ -85,13 +88,30 @@ def primary_password(file: str | None) -> Secret:
 
 
 def new_primary_password(file: str | None) -> Secret:
-    """Take a primary password to be, typed twice."""
+    """Take a primary password to be, typed twice; raises AccountError when it cannot be one.
+
+    A slip of the finger is not the end: a person is asked again, for the next line would go to the shell.
+    """
     if file is not None:
         return read_password(file)
+    for left in range(_TRIES - 1, -1, -1):
+        try:
+            return _typed_twice()
+        except (AccountError, Failure) as error:
+            if isinstance(error, Misuse) or left == 0:
+                raise
+            what, hint = error.problems[0] if isinstance(error, Failure) else (str(error), error.hint)
+            complain(what, hint)
+    raise AssertionError("the loop ends in a return or a raise")
+
+
+def _typed_twice() -> Secret:
+    """Ask for a new password, see that it is good, and only then ask for it again."""
     otherwise = "name a file that holds it with --primary-password-file"
     first = ask_hidden("New primary password", otherwise=otherwise)
+    check_primary(first)
     if ask_hidden("The same again", otherwise=otherwise) != first:
-        fail("the two passwords differ", "nothing was changed; try again")
+        fail("the two passwords differ", "type the same one twice; nothing was changed yet")
     return first
 
 

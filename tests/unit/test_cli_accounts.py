@@ -120,9 +120,16 @@ def test_without_a_terminal_the_password_comes_from_a_file(house: House) -> None
 
 def test_on_a_terminal_the_password_is_typed_twice_and_never_seen(house: House) -> None:
     command = (*RUN, "-c", house.file, "account", "add", ALICE)
-    done = on_terminal(command, [("New primary password:", PRIMARY), ("The same again:", PRIMARY + "x")])
-    assert (done.code, "differ" in done.screen) == (1, True)
-    done = on_terminal(command, [("New primary password:", PRIMARY), ("The same again:", PRIMARY)])
+    first, again = "New primary password:", "The same again:"
+    slips = [(first, PRIMARY), (again, PRIMARY + "x"), (first, "short"), (first, PRIMARY)]
+    done = on_terminal(command, [*slips, (again, "another")])
+    assert done.code == 1
+    assert re.findall("error: .*", done.screen) == [
+        "error: the two passwords differ",
+        "error: a primary password has 8 to 256 characters",
+        "error: the two passwords differ",
+    ], "three times, and a short one is not asked for again"
+    done = on_terminal(command, [*slips, (again, PRIMARY)])
     assert done.code == 0
     assert f"added {ALICE}" in done.screen
     assert PRIMARY not in done.screen
