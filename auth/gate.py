@@ -12,30 +12,27 @@ No protocol, no wire reply, no config, no log: a refusal's `cause` is for the ca
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import math
-import secrets
-import time
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Coroutine, Mapping
+from dataclasses import replace
 from types import MappingProxyType
-from typing import Any, Final, Protocol, TypeVar
+from typing import Any, Final, TypeVar
 
 from auth.apppassword import AppPassword, parse, verifier_message
 from auth.fault import fault
 from auth.hashing import Busy, CorruptHash, Hasher
 from auth.memo import Claim, Memo, Reading, Shared
 from auth.names import canonical
+from auth.ports import Attempt, Clock, SignIn, StandingStore
 from auth.refusal import Reason, Refusal
 from auth.seal import KeyRing, UnknownKey, framed
-from auth.secret import Secret
 from auth.store.errors import StoreUnavailable
-from auth.store.rows import AppPasswordRow, FeedMark, Located, Standing
+from auth.store.rows import AppPasswordRow, Located, Standing
 from auth.throttle import AddressThrottle
 from auth.turns import Asker, Turns
 from scopes.decide import Decision, permits
-from scopes.model import Grant, IPAddress, Service
+from scopes.model import Grant, IPAddress
 
 T = TypeVar("T")
 
@@ -55,59 +52,6 @@ _REASONS: Final[Mapping[Decision, Reason]] = MappingProxyType(
         Decision.ADDRESS_NOT_ALLOWED: Reason.ADDRESS_NOT_ALLOWED,
     }
 )
-
-
-class Attempt(Protocol):
-    """One sign-in in progress, known to the session registry."""
-
-    def enter(self, app_password_id: str) -> None:
-        """Be cut from now on when this app password is; a later call moves the attempt."""
-
-    @property
-    def cut(self) -> bool:
-        """Whether it was cut."""
-
-
-class StandingStore(Protocol):
-    """What the gate asks of the store. Everything raises StoreUnavailable when there is no answer."""
-
-    async def locate(self, name: str, selector: str) -> Located | None:
-        """Find the app password that a canonical name and a selector mean, tombstones included."""
-
-    async def standing(self, app_password_id: str) -> Standing | None:
-        """Read all that authorises this app password, in one statement."""
-
-    async def feed_mark(self) -> FeedMark:
-        """Give the mark of the last committed change."""
-
-    async def replace_verifier(self, app_password_id: str, old_hash: str, new_hash: str, key_id: str) -> None:
-        """Store another hash of the same secret, if `old_hash` still stands."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SignIn:
-    """What a client wants."""
-
-    name: str
-    """As the client wrote it."""
-    secret: Secret
-    service: Service
-    peer: IPAddress | None
-    """None where the client has no address (a Unix socket)."""
-    authzid: str | None = None
-    """Whom the client wants to act as, as it wrote it (RFC 4616 §2); None when it does not say."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Clock:
-    """Time and chance, so that tests need neither."""
-
-    wall: Callable[[], float] = time.time
-    """Seconds since 1970-01-01 UTC; only for expiry."""
-    monotonic: Callable[[], float] = time.monotonic
-    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
-    jitter: Callable[[], float] = secrets.SystemRandom().random
-    """From 0 to 1, evenly."""
 
 
 class Gate:

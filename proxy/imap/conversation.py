@@ -16,7 +16,7 @@ from collections.abc import Callable, Coroutine
 from typing import TypeVar
 
 from auth.fault import fault
-from auth.gate import SignIn
+from auth.ports import SignIn
 from auth.refusal import Refusal
 from auth.store.rows import GRANTED, SignInRecord
 from proxy.failures import BUG, UNAVAILABLE

@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Protocol
 
-from auth.gate import SignIn
+from auth.ports import SignIn
 from auth.refusal import Refusal
 from auth.store.rows import SignInRecord
 from proxy.failures import House

@@ -12,7 +12,8 @@ import pytest
 from sqlalchemy import insert
 
 from auth.apppassword import generate
-from auth.gate import Clock, Gate, SignIn
+from auth.gate import Gate
+from auth.ports import Clock, SignIn
 from auth.refusal import Reason, Refusal
 from auth.secret import Secret
 from auth.store import schema

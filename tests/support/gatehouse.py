@@ -8,8 +8,9 @@ from ipaddress import ip_address
 from argon2 import PasswordHasher
 
 from auth.apppassword import AppPassword, generate, verifier_message
-from auth.gate import Clock, Gate, SignIn
+from auth.gate import Gate
 from auth.hashing import Cost, Hasher
+from auth.ports import Clock, SignIn
 from auth.seal import KeyRing
 from auth.secret import Secret
 from auth.store.rows import AppPasswordRow, FeedMark, Located, RevokedWhy, Standing

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from ipaddress import ip_address
 from typing import Any
 
-from auth.gate import SignIn
+from auth.ports import SignIn
 from auth.refusal import Refusal
 from auth.store.rows import SignInRecord
 from proxy.failures import House

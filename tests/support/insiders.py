@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from auth.accounts import Accounts, MintRequest
-from auth.gate import Clock, Gate, SignIn
+from auth.gate import Gate
 from auth.hashing import Cost, Hasher
+from auth.ports import Clock, SignIn
 from auth.refusal import Refusal
 from auth.secret import Secret
 from auth.store.store import Store

@@ -6,7 +6,8 @@ from ipaddress import ip_address
 import pytest
 
 from auth.apppassword import generate
-from auth.gate import Clock, Gate, SignIn
+from auth.gate import Gate
+from auth.ports import Clock, SignIn
 from auth.refusal import Reason
 from auth.secret import Secret
 from auth.store.errors import StoreUnavailable

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from auth.gate import Clock, Gate, SignIn
+from auth.gate import Gate
+from auth.ports import Clock, SignIn
 from auth.refusal import Reason
 from auth.secret import Secret
 from auth.store.errors import StoreUnavailable
