@@ -30,6 +30,8 @@ from proxy import limits
 from proxy.embedded.handover import GATE_USER, READY
 
 _LOG: Final = logging.getLogger("wicketgate.embedded")
+_HELD: Final = "another server has "
+"""How the mail server begins its last words when its folder is locked."""
 _NAME_OCTETS: Final = 32
 """Room for the folder's random name and the socket's."""
 
@@ -42,6 +44,12 @@ class ChildFailedError(Exception):
     """A child did not come up. The text and the hint are for the administrator."""
 
     hint = "see what it said; if another Wicketgate serves the same folder, end that one first"
+
+
+class AlreadyServedError(ChildFailedError):
+    """Another Wicketgate has what the child would serve."""
+
+    hint = "end that one first, or name another folder: --dir for the demo, server.data for a gate"
 
 
 class NoProcessError(ChildFailedError):
@@ -76,6 +84,7 @@ class Child:
         self._make = spawn
         self._process: asyncio.subprocess.Process | None = None
         self._last_words = ""
+        self._serving = False
         self._readers: set[asyncio.Task[None]] = set()
         self._keeper: asyncio.Task[None] | None = None
 
@@ -132,7 +141,7 @@ class Child:
 
     async def _spawn(self) -> None:
         """Start a process and wait for its first word; one that does not come up is ended."""
-        self._last_words = ""
+        self._last_words, self._serving = "", False
         pipe = asyncio.subprocess.PIPE
         try:
             process = await self._make(
@@ -162,8 +171,17 @@ class Child:
             first = b""
         if first != READY:
             await self._end()  # first, for its last words
-            raise ChildFailedError(f"{self._name} did not start: {self._last_words or 'it said nothing'}")
+            raise self._failure()
+        self._serving = True
         self._read(_discard(process.stdout))
+
+    def _failure(self) -> ChildFailedError:
+        """Say why the child did not start, in its own last words."""
+        words = self._last_words or "it said nothing"
+        if words.startswith(_HELD):
+            held = words.removeprefix(_HELD)
+            return AlreadyServedError(f"another Wicketgate already serves this folder: it has {held}")
+        return ChildFailedError(f"{self._name} did not start: {words}")
 
     def _read(self, reading: Awaitable[None]) -> None:
         task = asyncio.ensure_future(reading)
@@ -171,11 +189,15 @@ class Child:
         task.add_done_callback(self._readers.discard)
 
     async def _log_lines(self, stream: asyncio.StreamReader) -> None:
-        """Log what the child writes; a line longer than the reader's buffer comes in pieces."""
+        """Log what the child writes; a line longer than the reader's buffer comes in pieces.
+
+        Why it cannot start is said once, by the error that its start ends in.
+        """
         while octets := await stream.read(4096):
             for line in octets.decode("utf-8", "backslashreplace").splitlines():
                 self._last_words = line.removeprefix("error: ")
-                _LOG.warning("%s: %s", self._name, line)
+                if self._serving or not line.startswith("error: "):
+                    _LOG.warning("%s: %s", self._name, line)
 
     async def _end(self) -> None:
         """Close the pipe, wait, and kill what does not leave."""

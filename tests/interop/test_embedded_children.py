@@ -169,6 +169,19 @@ async def test_a_system_that_gives_no_process_is_asked_again(tmp_path, caplog, f
     assert "its text" not in caplog.text
 
 
+async def test_a_folder_that_another_serves_is_said_once_with_what_to_do(tmp_path, caplog):
+    async def latecomer(*_command, **options):
+        program = "import sys; sys.stderr.write('error: another server has the mail in /m\\n')"
+        return await asyncio.create_subprocess_exec(sys.executable, "-c", program, **options)
+
+    mail = EmbeddedMail(tmp_path, spawn=latecomer)
+    with pytest.raises(ChildFailedError) as failed:
+        await mail.start()
+    assert str(failed.value) == "another Wicketgate already serves this folder: it has the mail in /m"
+    assert "end that one first" in failed.value.hint
+    assert caplog.text == ""
+
+
 async def test_a_first_start_without_a_process_says_why_and_leaves_nothing(tmp_path):
     mail = EmbeddedMail(tmp_path, spawn=Spawner(OSError(errno.EMFILE, "its text")))
     with pytest.raises(ChildFailedError, match="did not start: too many open files") as failed:
@@ -241,7 +254,7 @@ async def test_a_signal_to_the_whole_group_is_the_parents_to_decide(tmp_path, ca
 async def test_mail_in_use_is_an_error_that_says_so(tmp_path):
     with lock(tmp_path):
         mail = EmbeddedMail(tmp_path)
-        with pytest.raises(ChildFailedError, match="another server has the mail"):
+        with pytest.raises(ChildFailedError, match="another Wicketgate already serves this folder: it has the mail in"):
             await mail.start()
     assert mail.pid is None
 
