@@ -81,9 +81,10 @@ def add(invocation: Invocation, email: str, **options: Unpack[AddOptions]) -> No
     say(f"added {row.email}")
     email = shlex.quote(row.email)
     if service:
-        say(f"next: wicketgate password create {email} --label LABEL --scope mail --operator")
+        command = f"wicketgate password create {email} --label LABEL --scope mail --operator"
     else:
-        say(f"next: wicketgate account enrol-2fa {email}")
+        command = f"wicketgate account enrol-2fa {email}"
+    say(f"next: {invocation.typed(command)}")
 
 
 @account.command(name="list")
@@ -96,7 +97,7 @@ def list_accounts(invocation: Invocation, as_json: bool) -> None:
     if as_json:
         emit([_facts(row) for row in rows])
     elif not rows:
-        say("no accounts yet; add one with: wicketgate account add EMAIL")
+        say(invocation.typed("no accounts yet; add one with: wicketgate account add EMAIL"))
     else:
         table(_HEADERS, [_cells(row) for row in rows])
 

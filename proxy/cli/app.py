@@ -7,6 +7,8 @@ library or the server. Whatever a command raises ends here, in lines for a perso
 from __future__ import annotations
 
 import importlib
+import re
+import shlex
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,6 +18,7 @@ from types import MappingProxyType
 from typing import Any, Final
 
 import click
+from click.core import ParameterSource
 
 from config.load import load
 from config.models import Config
@@ -45,6 +48,8 @@ COMMANDS: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
 """Each command, where it is defined and what it is for, in the order of the help text."""
 
 CONFIG_VARIABLE: Final = "WICKETGATE_CONFIG"
+_COMMAND: Final = re.compile(r"\bwicketgate (?=(?:check|serve|account|password|audit)\b|…)")
+"""A command in a hint that needs the config file."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,6 +57,15 @@ class Invocation:
     """What was said before the command."""
 
     config_file: Path | None
+    by_option: bool = False
+    """Whether `-c` named it, so that every further command needs it too."""
+
+    def typed(self, text: str) -> str:
+        """Give `text` with its commands as they can be typed here: with the `-c FILE` that was given."""
+        if not self.by_option or self.config_file is None:
+            return text
+        here = f"wicketgate -c {shlex.quote(str(self.config_file))} "
+        return _COMMAND.sub(lambda _: here, text)
 
     def config(self) -> Config:
         """Read the config file; raises ConfigErrors, and Failure when none was named."""
@@ -91,6 +105,15 @@ class Program(click.Group):
         command = getattr(importlib.import_module(module), name)
         assert isinstance(command, click.Command)  # noqa: S101 - the table above is ours
         return command
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command; hints name the config file as it was named."""
+        try:
+            return guarded(super().invoke)(ctx)
+        except Failure as failure:
+            if isinstance(ctx.obj, Invocation):
+                failure.problems = tuple((what, ctx.obj.typed(hint)) for what, hint in failure.problems)
+            raise
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
         """Write the commands' help from the table, loading none."""
@@ -161,7 +184,8 @@ def program(ctx: click.Context, config_file: Path | None) -> None:
 
     Start with `wicketgate demo`, or with `wicketgate init DIR` for a set-up of your own.
     """
-    ctx.obj = Invocation(config_file=config_file)
+    source = ctx.get_parameter_source("config_file")
+    ctx.obj = Invocation(config_file=config_file, by_option=source is ParameterSource.COMMANDLINE)
 
 
 def run() -> None:

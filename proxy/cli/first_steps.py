@@ -92,7 +92,7 @@ def check(ctx: click.Context, invocation: Invocation, as_json: bool) -> None:
         say(f"{file}: all is well")
     else:
         for problem in problems:
-            complain(str(problem), problem.hint)
+            complain(str(problem), invocation.typed(problem.hint))
     ctx.exit(MISUSED if problems else 0)
 
 

@@ -48,7 +48,7 @@ def test_add_list_and_show(house: House) -> None:
 
 
 def test_an_empty_house_says_what_to_do(house: House) -> None:
-    assert "wicketgate account add" in house.run("account", "list").stdout
+    assert f"wicketgate -c {house.file} account add" in house.run("account", "list").stdout
     assert house.ask("account", "list") == []
     assert house.ask("audit") == []
 
@@ -340,10 +340,11 @@ def test_the_audit_trail_names_the_user_not_what_the_environment_says(house: Hou
 
 
 def test_what_comes_next_is_said(house: House) -> None:
+    here = f"wicketgate -c {house.file}"
     said = house.run("account", "add", "o'brien@example.org", "--service").stdout
-    assert """next: wicketgate password create 'o'"'"'brien@example.org' --label LABEL""" in said
+    assert f"""next: {here} password create 'o'"'"'brien@example.org' --label LABEL""" in said
     said = house.run("account", "add", ALICE, "--primary-password-file", "-", stdin=PRIMARY).stdout
-    assert f"next: wicketgate account enrol-2fa {ALICE}\n" in said
+    assert f"next: {here} account enrol-2fa {ALICE}\n" in said
     assert "has no aliases" in house.run("account", "alias", "list", ALICE).stdout
 
 

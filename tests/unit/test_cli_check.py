@@ -141,7 +141,7 @@ def test_a_store_that_was_taken_away_is_no_empty_store(config: Path, take_away, 
         done = wicketgate("-c", config, *command)
         assert done.exit_code == 2, done.output
         assert f"store.url: {config.parent / 'data' / 'gate.db'} {what}\n" in done.stderr
-        assert "hint: put it back, or mount its disk; to begin with an empty one: wicketgate account add" in (
+        assert "hint: put it back, or mount its disk; to begin with an empty one: wicketgate -c " in (
             done.stderr
         )
         assert done.stderr.count("error: ") == 1

@@ -177,6 +177,18 @@ def test_a_process_that_ignores_ctrl_c_goes_on_ignoring_it() -> None:
     assert "no config file was named" in done.stderr
 
 
+def test_hints_and_next_steps_name_the_config_file_as_it_was_named(tmp_path: Path) -> None:
+    assert wicketgate("init", tmp_path / "my gate").exit_code == 0
+    file = tmp_path / "my gate" / "wicketgate.toml"
+    here, add = f"wicketgate -c '{file}' account ", ["account", "add", "p@example.org", "--service"]
+    assert f"add one with: {here}add EMAIL" in wicketgate("-c", file, "account", "list").stdout
+    assert f"next: wicketgate -c '{file}' password create" in wicketgate("-c", file, *add).stdout
+    assert f"hint: those there are: {here}list" in wicketgate("-c", file, "account", "show", "x").stderr
+    environment = {"WICKETGATE_CONFIG": str(file)}
+    done = CliRunner().invoke(program, ["account", "show", "x"], env=environment, prog_name="wicketgate")
+    assert "hint: those there are: wicketgate account list" in done.stderr
+
+
 def test_a_reader_that_has_gone(config: Path) -> None:
     reading, writing = os.pipe()
     os.close(reading)
