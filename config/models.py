@@ -141,9 +141,15 @@ class Listeners(Section):
 class Store(Section):
     """Where accounts and app passwords are kept."""
 
-    url: str = Field(description='"sqlite:PATH", as in "sqlite:/var/lib/wicketgate/gate.db"')
+    url: str = Field(
+        description='"sqlite:PATH", as in "sqlite:/var/lib/wicketgate/gate.db"',
+        json_schema_extra={"without": "`gate.db` in `server.data`"},
+    )
     activity_url: str = Field(
-        default="", validate_default=True, description="the second file, for last use and history of sign-ins"
+        default="",
+        validate_default=True,
+        description="the second file, for last use and history of sign-ins",
+        json_schema_extra={"without": "`activity.db` beside the first"},
     )
 
     @field_validator("url")

@@ -37,20 +37,23 @@ def config_reference() -> str:
     return "\n".join(lines) + "\n"
 
 
-def _section(model: type[BaseModel], path: str, *, many: bool = False) -> Iterator[str]:
-    """Give one table's keys, then the tables below it."""
+def _section(
+    model: type[BaseModel], path: str, *, many: bool = False, optional: bool = False
+) -> Iterator[str]:
+    """Give one table's keys, then the tables below it; `optional` may be left out as a whole."""
     rows, below = [], []
     for name, field in model.model_fields.items():
         inner, repeated = _model_of(field.annotation)
         if inner is None:
-            rows.append(f"| `{name}` | {_needed(field)} | {field.description} |")
+            rows.append(f"| `{name}` | {_needed(field, optional=optional)} | {field.description} |")
         else:
-            below.append((inner, f"{path}.{name}" if path else name, repeated))
+            full = f"{path}.{name}" if path else name
+            below.append((inner, full, repeated, optional or not field.is_required()))
     if rows:
         yield from ("", f"## `[[{path}]]`" if many else f"## `[{path}]`")
         yield from ("", "| key | without it | meaning |", "|---|---|---|", *rows)
-    for inner, full, repeated in below:
-        yield from _section(inner, full, many=repeated)
+    for inner, full, repeated, may_go in below:
+        yield from _section(inner, full, many=repeated, optional=may_go)
 
 
 def _model_of(annotation: typing.Any) -> tuple[type[BaseModel] | None, bool]:
@@ -65,9 +68,12 @@ def _model_of(annotation: typing.Any) -> tuple[type[BaseModel] | None, bool]:
     return None, False
 
 
-def _needed(field: typing.Any) -> str:
+def _needed(field: typing.Any, *, optional: bool) -> str:
+    without = (field.json_schema_extra or {}).get("without")
+    if without:
+        return str(without)
     if field.is_required():
-        return "required"
+        return "required in this table" if optional else "required"
     default = field.default
     if (
         default is None

@@ -254,7 +254,9 @@ async def test_a_signal_to_the_whole_group_is_the_parents_to_decide(tmp_path, ca
 async def test_mail_in_use_is_an_error_that_says_so(tmp_path):
     with lock(tmp_path):
         mail = EmbeddedMail(tmp_path)
-        with pytest.raises(ChildFailedError, match="another Wicketgate already serves this folder: it has the mail in"):
+        with pytest.raises(
+            ChildFailedError, match="another Wicketgate already serves this folder: it has the mail in"
+        ):
             await mail.start()
     assert mail.pid is None
 

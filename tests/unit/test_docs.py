@@ -20,6 +20,14 @@ def test_the_references_are_as_the_code_says(root, generator, name):
     assert written == generator["FILES"][name](), "run: .venv/bin/python docs/generate.py"
 
 
+def test_what_may_be_left_out_is_not_called_required(generator):
+    rows = dict(re.findall(r"^\| `(\w+)` \| ([^|]+) \|", generator["config_reference"](), flags=re.MULTILINE))
+    assert rows["url"] == "`gate.db` in `server.data`"
+    assert rows["activity_url"] == "`activity.db` beside the first"
+    assert rows["public_host"] == "required"
+    assert rows["secret_file"] == "required in this table"
+
+
 def test_the_references_are_the_same_on_any_terminal(root):
     script = "import runpy; print(runpy.run_path('docs/generate.py')['command_reference'](), end='')"
     done = subprocess.run(
