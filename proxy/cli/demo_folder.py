@@ -128,7 +128,10 @@ async def open_folder(path: Path, hosts: Sequence[str], bind: str, ports: Ports)
         accounts = tuple(_account(entry) for entry in json.loads(state.read_text("utf-8"))["accounts"])
     except (ValueError, KeyError, TypeError):
         raise DemoFolderError(f"{state} is damaged", f"remove {path} to start anew") from None
-    return DemoFolder(path=path, accounts=await _as_they_stand(load(path / CONFIG_NAME), accounts))
+    config = load(path / CONFIG_NAME)
+    if not config.store.gate_file.exists():  # with a new one the passwords shown here would all be dead
+        raise DemoFolderError(f"the store of the demo in {path} is gone", f"remove {path} to start anew")
+    return DemoFolder(path=path, accounts=await _as_they_stand(config, accounts))
 
 
 def _refuse_a_strangers(path: Path) -> None:

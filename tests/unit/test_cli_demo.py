@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 
 from config.load import load
-from config.problems import ConfigErrors
 from config.scaffold import Ports
 from proxy.cli.demo_folder import DemoFolder, DemoFolderError, open_folder
 from proxy.cli.demo_page import page
@@ -61,8 +60,9 @@ def test_the_page_tells_revoked_from_expired(folder: Path) -> None:
 def test_a_demo_whose_store_was_taken_away_is_refused(folder: Path) -> None:
     for path in (folder / "data").glob("gate.db*"):
         path.unlink()
-    with pytest.raises(ConfigErrors, match="is not there"):
+    with pytest.raises(DemoFolderError, match="is gone") as refused:
         opened(folder)
+    assert refused.value.hint == f"remove {folder} to start anew"
 
 
 def test_a_folder_prepared_by_somebody_else_is_not_filled(tmp_path: Path) -> None:
