@@ -68,6 +68,10 @@ class Channel(Protocol):
     def sock(self) -> socket.socket:
         """The socket below."""
 
+    @property
+    def holds(self) -> bool:
+        """Whether there is something to receive that no readiness of the socket will announce."""
+
     def receive_into(self, view: memoryview) -> int:
         """Put what has come into `view`; 0 is the clean end. BlockingIOError, ConnectionLost."""
 
@@ -85,6 +89,8 @@ class PlainChannel:
     """A bare non-blocking stream socket."""
 
     __slots__ = ("_unsent", "sock")
+
+    holds = False
 
     def __init__(self, sock: socket.socket) -> None:
         sock.setblocking(False)

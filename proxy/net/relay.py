@@ -245,9 +245,18 @@ class _Direction:
             return
         if taken:
             self._enter(_State.FLOWING)
-            self._move()  # the TLS object may hold what no readiness will announce
+            self._move_what_is_held()
 
     def _move(self) -> None:
+        self._move_once()
+        self._move_what_is_held()
+
+    def _move_what_is_held(self) -> None:
+        """Move on while no readiness will announce what there is; each move takes some of it."""
+        while self._state is _State.FLOWING and self.source.channel.holds:
+            self._move_once()
+
+    def _move_once(self) -> None:
         try:
             octets = self._lane.take()
         except BlockingIOError:
@@ -283,6 +292,7 @@ class _Direction:
         if done:
             self._enter(_State.DONE if ending else _State.FLOWING)
             self._session.settle()
+            self._move_what_is_held()
 
     def _source_ended(self, *, clean: bool) -> None:
         self._session.close(self._end)

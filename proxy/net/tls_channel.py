@@ -52,6 +52,11 @@ class TlsChannel:
         """See `Channel`."""
         return self._wire.sock
 
+    @property
+    def holds(self) -> bool:
+        """See `Channel`: octets that the reader had no room for, or the end that came right behind others."""
+        return bool(self._stash) or self._ended
+
     def handshake(self) -> None:
         """Begin: the client's first words. `flush`, then `shake` until it is done."""
         self._claim()

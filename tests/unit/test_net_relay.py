@@ -161,6 +161,19 @@ async def test_sessions_share_the_buffer_and_never_mix(tls):
     await asyncio.gather(*relaying)
 
 
+@pytest.mark.parametrize("kind", ["tls-plain", "tls-tls"])
+@on_both_loops
+async def test_what_was_decrypted_before_the_relay_follows_what_had_to_wait(tls, kind):
+    rig = await make_rig(tls, kind)
+    record = os.urandom(16_384)
+    await rig.client.send(record)
+    half = await rig.near_client.receive(8_192)
+    relaying = rig.start(to_upstream=BIG + half)
+    assert await read_exactly(rig.upstream, len(BIG) + len(record)) == BIG + record
+    rig.leave()
+    await relaying
+
+
 class NoPipes(splice.PipePool):
     """At the limit of descriptors."""
 
@@ -229,6 +242,7 @@ async def test_a_fault_of_ours_is_raised_and_not_called_again(tls):
 
     class Broken:
         sock = rig.near_client.channel.sock
+        holds = True
         receive_into = staticmethod(broken)
         send = staticmethod(lambda data: True)
 

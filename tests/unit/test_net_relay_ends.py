@@ -6,9 +6,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import random
 import socket
+import ssl
 
 import pytest
 
@@ -41,6 +43,22 @@ async def test_a_client_that_ends_its_half_still_gets_the_answer(tls, kind):
     done = await relaying
     assert (done.end, done.to_client) == (RelayEnd.CLIENT_CLOSED, len(BIG))
     rig.leave()
+
+
+@pytest.mark.parametrize("kind", ["tls-plain", "tls-tls"])
+@on_both_loops
+async def test_an_end_that_comes_in_one_piece_with_the_last_words_is_heard(tls, kind):
+    rig = await make_rig(tls, kind)
+    relaying = rig.start()
+    channel = rig.client.channel
+    channel._claim()
+    channel.tls.write(b"last words")
+    with contextlib.suppress(ssl.SSLError):  # close_notify is said; none was heard
+        channel.tls.unwrap()
+    channel.sock.send(channel._outgoing.read())
+    assert await read_all(rig.upstream) == b"last words"
+    rig.leave()
+    assert (await relaying).end is RelayEnd.CLIENT_CLOSED
 
 
 @KINDS
