@@ -34,6 +34,8 @@ FORGIVEN_PER_S: Final = 0.1
 """One failure is forgotten every ten seconds, all of a full address in ten minutes."""
 KNOWN_WRONG_S: Final = 3_600.0
 """The same wrong secret counts again after an hour."""
+DOUBT_S: Final = 600.0
+"""After its last wrong secret, a repeated one too, a network is doubted for this long."""
 ADDRESSES_MOST: Final = 20_000
 WRONG_MOST: Final = 50_000
 """Bounds of the two maps, about 10 MB in all when full; the entry longest unused goes first."""
@@ -65,12 +67,15 @@ class AddressThrottle:
     def __init__(self, *, addresses: int = ADDRESSES_MOST, wrong: int = WRONG_MOST) -> None:
         self._counts: Recent[Network, _Count] = Recent(addresses)
         self._wrong: Recent[tuple[Network, bytes], float] = Recent(wrong)
+        self._last: Recent[Network, float] = Recent(addresses)
 
     def failure(self, address: IPAddress | None, secret_digest: bytes, now: float) -> None:
         """Count a wrong secret, known by a keyed digest of name and secret; a repeated one counts once."""
         if address is None:
             return
         networks = prefixes(address)
+        for network in networks:
+            self._last.put(network, now)
         known = (networks[0], secret_digest)
         counted_at = self._wrong.get(known)
         if counted_at is not None and now - counted_at < KNOWN_WRONG_S:
@@ -86,11 +91,14 @@ class AddressThrottle:
     def asker(self, address: IPAddress | None, now: float) -> Asker:
         """Say on whose behalf a sign-in from `address` is looked at.
 
-        A site is one origin. One failure is doubt enough: it only means to go behind those who have none.
+        A site is one origin. One wrong secret is doubt enough, also the same one again, which costs as much:
+        it only means to go behind those who sent none.
         """
         if address is None:
             return Asker()
-        return Asker(origin=prefixes(address)[-1], doubted=self._load(address, now) > 0.0)
+        networks = prefixes(address)
+        failed = [at for network in networks if (at := self._last.get(network)) is not None]
+        return Asker(origin=networks[-1], doubted=any(now - at < DOUBT_S for at in failed))
 
     def over_limit(self, address: IPAddress | None, now: float) -> bool:
         """Tell whether wrong secrets from `address` are to be answered with "too much work"."""

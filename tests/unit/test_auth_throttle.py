@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from auth.recent import Recent
 from auth.throttle import (
+    DOUBT_S,
     PER_ACCOUNT,
     PER_ADDRESS,
     AddressThrottle,
@@ -61,8 +62,23 @@ def test_one_failure_is_doubt_until_it_is_forgotten():
     fail(throttle, HERE, 1)
     assert throttle.asker(HERE, 0.0).doubted
     assert not throttle.asker(ELSEWHERE, 0.0).doubted
-    assert throttle.asker(HERE, 9.0).doubted
-    assert not throttle.asker(HERE, 10.0).doubted
+    assert throttle.asker(HERE, DOUBT_S - 1).doubted
+    assert not throttle.asker(HERE, DOUBT_S).doubted
+
+
+def test_the_same_wrong_secret_counts_once_but_is_doubt_as_often_as_it_comes():
+    throttle = AddressThrottle()
+    for now in range(0, 3_000, 100):
+        throttle.failure(HERE, digest(1), float(now))
+    assert throttle.delay(HERE, 2_900.0) == 0.0
+    assert throttle.asker(HERE, 2_900.0).doubted
+
+
+def test_one_network_of_a_site_is_doubt_for_all_of_it():
+    throttle = AddressThrottle()
+    throttle.failure(ip_address("2001:db8:0:1::1"), digest(1), 0.0)
+    assert throttle.asker(ip_address("2001:db8:0:2::1"), 0.0).doubted
+    assert not throttle.asker(ip_address("2001:db8:1::1"), 0.0).doubted
 
 
 def test_a_site_takes_its_turns_together():
