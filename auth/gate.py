@@ -144,10 +144,11 @@ class Gate:
         for _ in range(ROUNDS):
             reading = await self._read(claim, attempt)
             if reading is None:
-                await self._hasher.dummy_app()
+                await self._as_if_matching(claim)
                 return None
             if not self._memo.proves(claim, reading):
                 if not await self._matches(claim, reading.standing.app_password):
+                    attempt.leave()
                     return None
                 self._memo.proved(claim, reading)
                 if await self._store.feed_mark() != reading.mark:
@@ -177,6 +178,15 @@ class Gate:
         message = verifier_message(row.account_id, row.selector, claim.password.verifier)
         same = framed(self._memo.digest("check", row.account_id, claim.password), row.verifier_hash)
         return await self._checks.run(same, lambda: self._check(row, message))
+
+    async def _as_if_matching(self, claim: Claim) -> None:
+        """Cost what `_matches` costs, the sharing too, where there is no row."""
+        same = framed(self._memo.digest("check", claim.name, claim.password), "")
+        await self._checks.run(same, self._dummy)
+
+    async def _dummy(self) -> bool:
+        await self._hasher.dummy_app()
+        return False
 
     async def _check(self, row: AppPasswordRow, message: bytes) -> bool:
         digest = self._keys.pepper(row.key_id, message)

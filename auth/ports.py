@@ -20,6 +20,9 @@ class Attempt(Protocol):
     def enter(self, app_password_id: str) -> None:
         """Be cut from now on when this app password is; a later call moves the attempt."""
 
+    def leave(self) -> None:
+        """Be cut with no app password any more: the secret was wrong."""
+
     @property
     def cut(self) -> bool:
         """Whether it was cut."""

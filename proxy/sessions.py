@@ -51,6 +51,10 @@ class Attempt:
         """Be found under this app password from now on. A later call moves it there."""
         self._index.move(self, app_password_id)
 
+    def leave(self) -> None:
+        """Be found under no app password any more: who only guesses is none of its sessions."""
+        self._index.move(self, None)
+
     def become_session(self) -> None:
         """Count as a session from now on; done with the last check of the grant."""
         self._is_session = True
@@ -86,11 +90,12 @@ class Index:
         """Know it, under no app password yet."""
         self._entered[attempt] = None
 
-    def move(self, attempt: Attempt, app_password_id: str) -> None:
+    def move(self, attempt: Attempt, app_password_id: str | None) -> None:
         """Know it under this app password and no other. KeyError when it is not known."""
         self._leave(attempt, self._entered[attempt])
         self._entered[attempt] = app_password_id
-        self._by_id.setdefault(app_password_id, {})[attempt] = None
+        if app_password_id is not None:
+            self._by_id.setdefault(app_password_id, {})[attempt] = None
 
     def remove(self, attempt: Attempt) -> None:
         """Forget it."""

@@ -25,6 +25,9 @@ class Attempt(Protocol):
     def enter(self, app_password_id: str) -> None:
         """Be known under this app password from now on."""
 
+    def leave(self) -> None:
+        """Be known under none any more."""
+
     @property
     def cut(self) -> bool:
         """Whether its app password was revoked meanwhile."""

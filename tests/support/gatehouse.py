@@ -174,11 +174,15 @@ class TriedAttempt:
         self.moments = moments
         self.entered = []
         self.entered_at = []
+        self.left = False
         self.cut = False
 
     def enter(self, app_password_id):
         self.entered.append(app_password_id)
         self.entered_at.append(len(self.moments.names))
+
+    def leave(self):
+        self.left = True
 
 
 class Gatehouse:

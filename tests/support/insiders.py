@@ -28,6 +28,9 @@ class Unwatched:
     def enter(self, app_password_id: str) -> None:
         """Nobody asks where it is."""
 
+    def leave(self) -> None:
+        """Nor whether it is still there."""
+
 
 @dataclass(frozen=True)
 class Insiders:

@@ -211,6 +211,21 @@ async def test_wrong_secrets_make_others_wait_two_seconds_at_most_and_refuse_no_
     assert house.time.sleeps == [], "nor does another address"
 
 
+async def test_who_has_not_the_whole_secret_is_cut_with_no_app_password(house):
+    right, wrong = house.attempt(), house.attempt()
+    await house.admit(ALICE, house.secret, attempt=right)
+    await house.admit(ALICE, wrong_verifier(house.secret), attempt=wrong)
+    assert (right.entered, right.left) == ([house.phone], False)
+    assert (wrong.entered, wrong.left) == ([house.phone], True)
+
+
+@pytest.mark.parametrize("known", [True, False])
+async def test_the_same_secret_many_times_at_once_is_one_hash_whoever_it_is_for(house, known):
+    secret = wrong_verifier(house.secret) if known else unknown_selector(house.secret)
+    await asyncio.gather(*(house.admit(ALICE, secret) for _ in range(5)))
+    assert house.hasher.calls == {"app": 1}
+
+
 async def test_an_address_that_failed_takes_its_turns_behind_the_others(house):
     other = ip_address("192.0.2.2")
     await house.admit(ALICE, wrong_verifier(house.secret))
