@@ -62,7 +62,8 @@ Event = Handshake | Ready | Failed
 HIDDEN: Final = frozenset({b"LOGINDISABLED", b"STARTTLS", b"SASL-IR", b"UNAUTHENTICATE"})
 """Capabilities that mean nothing, or harm, once a client is signed in; `AUTH=…` is hidden too."""
 
-_LITERAL: Final = re.compile(rb"\{([0-9]{1,9})\}\Z")
+_LITERAL: Final = re.compile(rb"\{([0-9]+)\+?\}\Z")
+_LITERAL_DIGITS: Final = 9
 _STATUS: Final = re.compile(rb"(OK|NO|BAD|BYE|PREAUTH)(?: |\Z)", re.IGNORECASE)
 _CODE: Final = re.compile(rb"OK \[CAPABILITY ([ !-Z^-~]+)\]", re.IGNORECASE)
 _DATA: Final = re.compile(rb"CAPABILITY ([ !-Z^-~]+)\Z", re.IGNORECASE)
@@ -174,6 +175,9 @@ class UpstreamLeg:
     def _drop(self, text: bytes) -> None:
         """Pass over the rest of an untagged response, its literals too (RFC 9051 §4.3)."""
         announced = _LITERAL.search(text)
+        if announced and len(announced[1]) > _LITERAL_DIGITS:
+            self._fail("announced a literal of absurd length", text)
+            return
         self._literal = int(announced[1]) if announced else 0
         self._continues = announced is not None
 
