@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import os
 import resource
 import signal
 import sys
@@ -53,6 +54,13 @@ def log_ignored(ignored: UnraisableHookArgs) -> None:
     """
     kind = "exception" if ignored.exc_type is None else ignored.exc_type.__name__
     log.warning("ignored: %s", kind if ignored.exc_value is None else fault(ignored.exc_value))
+
+
+def keep_to_itself() -> None:
+    """Let what the process makes be its user's alone, and let no core file hold its keys."""
+    os.umask(0o077)
+    _, hard = resource.getrlimit(resource.RLIMIT_CORE)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, hard))
 
 
 def allow_descriptors(wanted: int) -> int:

@@ -33,6 +33,7 @@ from proxy.cli.output import (
     guarded,
 )
 from proxy.cli.streams import open_standard_streams
+from proxy.process import keep_to_itself
 
 COMMANDS: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
     {
@@ -190,5 +191,6 @@ def program(ctx: click.Context, config_file: Path | None) -> None:
 
 def run() -> None:
     """Run the program on this process's arguments and streams."""
+    keep_to_itself()
     open_standard_streams()
     program.main(prog_name="wicketgate")

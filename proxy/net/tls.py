@@ -8,7 +8,9 @@ lives as long as its last session.
 
 from __future__ import annotations
 
+import os
 import ssl
+import stat
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -62,15 +64,25 @@ def _with_certificate(files: CertificateFiles, alpn: Sequence[str]) -> ssl.SSLCo
     if alpn:
         context.set_alpn_protocols(list(alpn))
     for path in (files.certificate, files.key):
-        try:
-            path.open("rb").close()
-        except OSError as error:
-            raise CertificateProblem(f"{path}: {_cause(error)}") from None
+        _must_be_a_file(path)
     try:
         context.load_cert_chain(files.certificate, files.key, password="")  # an encrypted key must not ask
     except (OSError, ssl.SSLError) as error:
         raise CertificateProblem(f"{files.certificate} with {files.key}: {_cause(error)}") from None
     return context
+
+
+def _must_be_a_file(path: Path) -> None:
+    """See that it can be read, and at once: OpenSSL would wait for whoever writes into a pipe."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError as error:
+        raise CertificateProblem(f"{path}: {_cause(error)}") from None
+    try:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise CertificateProblem(f"{path}: not a regular file")
+    finally:
+        os.close(descriptor)
 
 
 def _settled(context: ssl.SSLContext) -> ssl.SSLContext:

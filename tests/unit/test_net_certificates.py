@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import shutil
 import ssl
 
@@ -32,6 +33,11 @@ def put(source, target) -> None:
     beside.replace(target)
 
 
+def pipe_in_place_of(path) -> None:
+    path.unlink()
+    os.mkfifo(path)
+
+
 def test_what_has_not_changed_is_not_read(files):
     certificates = Certificates([files])
     first = certificates.context
@@ -56,12 +62,14 @@ def test_a_renewed_pair_is_read_once_it_stays_the_same(files, renewed, caplog):
     assert certificates.context is second
 
 
-@pytest.mark.parametrize("damage", [lambda path: path.unlink(), lambda path: path.write_text("no pem")])
+@pytest.mark.parametrize(
+    "damage", [lambda path: path.unlink(), lambda path: path.write_text("no pem"), pipe_in_place_of]
+)
 @pytest.mark.parametrize("which", ["certificate", "key"])
 def test_broken_files_leave_the_old_certificate_and_are_told_once(files, caplog, damage, which):
     certificates = Certificates([files])
     first = certificates.context
-    damage(getattr(files, which))
+    damage(getattr(files, which))  # a pipe: OpenSSL would wait for its writer for ever
     for _ in range(4):
         certificates.look()
     assert certificates.context is first

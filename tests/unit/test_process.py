@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import resource
+import subprocess
+import sys
 from contextlib import AsyncExitStack
 from types import SimpleNamespace
 
@@ -73,6 +75,18 @@ def test_what_python_ignores_is_one_line_without_its_text(caplog):
     log_ignored(SimpleNamespace(exc_type=ValueError, exc_value=error))
     log_ignored(SimpleNamespace(exc_type=None, exc_value=None))
     assert [record.getMessage() for record in caplog.records] == ["ignored: ValueError", "ignored: exception"]
+
+
+def test_a_process_keeps_what_it_makes_and_holds_to_itself(tmp_path):
+    script = (
+        "import os, resource, sys; from proxy.process import keep_to_itself; os.umask(0); keep_to_itself();"
+        "os.mkdir(sys.argv[1]); print(oct(os.stat(sys.argv[1]).st_mode & 0o777),"
+        " resource.getrlimit(resource.RLIMIT_CORE)[0])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script, tmp_path / "made"], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.split() == ["0o700", "0"]
 
 
 def test_open_files_are_allowed_up_to_the_hard_limit():
