@@ -79,6 +79,7 @@ async def test_a_name_in_the_subject_alone_is_no_name(tmp_path):
     trust = client_context(files.certificate)
     mine, _ = await shake(client, server, with_context=trust, of=server_context([files]))
     assert str(mine).startswith("certificate refused: ")
+    server.abort()
 
 
 @on_both_loops
