@@ -79,8 +79,10 @@ def _certificate_name(value: str) -> str:
 def _upstream_address(value: object, info: ValidationInfo) -> Address:
     if isinstance(value, Address):
         return value
+    if not isinstance(value, str):
+        raise wrong("is not text in quotes", 'write it as in "imaps://mail.example.org"')
     try:
-        return parse(value if isinstance(value, str) else "", folder_of(info))
+        return parse(value, folder_of(info))
     except AddressError as error:
         raise wrong(str(error), error.hint) from None
 
@@ -88,8 +90,10 @@ def _upstream_address(value: object, info: ValidationInfo) -> Address:
 def _listen(value: object) -> Listen:
     if isinstance(value, Listen):
         return value
+    if not isinstance(value, str):
+        raise wrong("is not text in quotes", 'write an IP address and a port, as in "127.0.0.1:1993"')
     try:
-        return parse_listen(value if isinstance(value, str) else "")
+        return parse_listen(value)
     except AddressError as error:
         raise wrong(str(error), error.hint) from None
 

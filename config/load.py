@@ -73,6 +73,18 @@ _PHRASES: Final[Mapping[str, str]] = MappingProxyType(
 )
 
 
+_ADVICE: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "tuple_type": "write brackets around it, as in [ … ], even for one",
+        "string_type": "write it in quotes",
+        "int_type": "write a number without quotes, as in 25",
+        "int_parsing": "write a number without quotes, as in 25",
+        "int_from_float": "write a number without a point, as in 25",
+    }
+)
+"""What to do, where the kind of mistake says more than what the key is for."""
+
+
 def load(path: Path) -> Config:
     """Read the config file; raises ConfigErrors with everything that can be seen from its text."""
     file = path.absolute()
@@ -144,7 +156,13 @@ def _problem(file: Path, detail: ErrorDetails) -> Problem:
             return Problem(file=file, key=key, what=what, hint=f"write {context['expected']}")
         case kind:
             phrase = _PHRASES.get(kind, "is not right")
-            return Problem(file=file, key=key, what=phrase.format(**context), hint=_describe(location))
+            hint = _advice(kind, location)
+            return Problem(file=file, key=key, what=phrase.format(**context), hint=hint)
+
+
+def _advice(kind: str, location: Location) -> str:
+    """Say what to do about a kind of mistake, and what belongs there."""
+    return "; ".join(filter(None, (_ADVICE.get(kind, ""), _describe(location))))
 
 
 def _comes_later(key: str, value: object) -> bool:

@@ -183,6 +183,21 @@ def test_single_mistakes(tmp_path: Path, old: str, new: str, key: str, words: st
     assert words in found[key].what
 
 
+@pytest.mark.parametrize(
+    ("line", "key", "what", "advice"),
+    [
+        ("imaps = [5]", "listen.imaps[0]", "is not text in quotes", "as in "),
+        ('imaps = "[::]:993"', "listen.imaps", "is not a list in brackets", "write brackets around it"),
+    ],
+)
+def test_what_is_of_the_wrong_kind_is_told_with_advice(
+    tmp_path: Path, line: str, key: str, what: str, advice: str
+) -> None:
+    problem = problems(tmp_path, changed('imaps = ["127.0.0.1:0"]', line))[key]
+    assert problem.what == what
+    assert advice in problem.hint
+
+
 def test_sign_in_is_forbidden_for_the_embedded_server(tmp_path: Path) -> None:
     sign_in = 'sign_in = { kind = "authzid", user = "gate", secret_file = "s" }'
     found = problems(tmp_path, f"{GOOD}{sign_in}\n")
