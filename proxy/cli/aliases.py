@@ -42,7 +42,7 @@ def add(invocation: Invocation, email: str, name: str, as_json: bool) -> None:
     with Desk(invocation.config()) as desk:
         desk.run(desk.accounts.add_alias(email, name, operator()))
         row = desk.run(desk.accounts.find(email))
-    _answer(row, f"{name} is now {row.email}", as_json=as_json)
+    _answer(row, f"{name} now signs in as {row.email}", as_json=as_json)
 
 
 @alias.command()
@@ -56,7 +56,7 @@ def remove(invocation: Invocation, email: str, name: str, as_json: bool) -> None
         email = desk.run(desk.accounts.find(email)).email  # which may be called by the alias that goes
         desk.run(desk.accounts.remove_alias(email, name, operator()))
         row = desk.run(desk.accounts.find(email))
-    _answer(row, f"{name} is no longer {row.email}", as_json=as_json)
+    _answer(row, f"{name} no longer signs in as {row.email}", as_json=as_json)
 
 
 def _answer(row: AccountRow, words: str, *, as_json: bool) -> None:

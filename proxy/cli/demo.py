@@ -21,9 +21,9 @@ from config.load import load
 from config.scaffold import Ports
 from proxy.cli.demo_folder import DemoFolder, entries, open_folder, write_config, write_private
 from proxy.cli.demo_page import page
-from proxy.cli.output import fail_usage
+from proxy.cli.output import fail, fail_usage
 from proxy.process import run
-from proxy.server import Bound, serve
+from proxy.server import Bound, ServeError, serve
 
 _PORT: Final = click.IntRange(0, 65_535)
 _PORTS: Final = {
@@ -75,6 +75,9 @@ def _port_options(command: Callable[..., None]) -> Callable[..., None]:
 def demo(folder: Path, ready_file: Path | None, bind: str, hosts: tuple[str, ...], **ports: int) -> None:
     """Run a whole Wicketgate here, with two accounts and a mailbox, until Ctrl-C."""
     names = _checked_hosts(bind, hosts)
+    if ports["imaps_port"] == ports["imap_port"] != 0:
+        hint = "give each listener a port of its own; 0 takes any free one"
+        fail_usage(f"--imaps-port and --imap-port are both {ports['imap_port']}", hint)
     run(_demo(folder.absolute(), ready_file, bind, names, ports), level=logging.WARNING)
 
 
@@ -104,7 +107,10 @@ async def _demo(
             tell(facts)
             click.echo(page(folder, facts))
 
-        await serve(config, ready=ready)
+        try:
+            await serve(config, ready=ready)
+        except ServeError as error:
+            fail(str(error), f"{error.hint}; --imaps-port 0 and --imap-port 0 take free ones")
 
 
 @contextmanager

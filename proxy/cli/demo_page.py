@@ -41,7 +41,7 @@ def _account(account: DemoAccount) -> Iterator[str]:
     for each in account.app_passwords:
         opens = f"opens {', '.join(each.scopes)}" if each.state == "active" else each.state
         yield f"  {each.label:<16}  {each.password.reveal():<28}{opens}"
-    yield f"  {'primary password':<16}  {account.primary.reveal():<26}only for making app passwords"
+    yield f"  {'primary password':<16}  {account.primary.reveal():<28}only for making app passwords"
     yield f"  {'second factor':<16}  {account.totp_secret.reveal()}"
 
 

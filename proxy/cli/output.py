@@ -7,6 +7,7 @@ shown. Text that came from outside is printed with its control characters escape
 
 from __future__ import annotations
 
+import errno
 import functools
 import json
 import os
@@ -131,10 +132,18 @@ def _explained(error: Exception) -> Failure:
             return Misuse(("a stored secret cannot be read with the keys of the config file", hint))
         case OSError():
             where = f"{error.filename}: " if isinstance(error.filename, str) else ""
-            hint = access_hint(error) if isinstance(error, PermissionError) else ""
-            return Failure((f"{where}{reason(error)}", hint))
+            return Failure((f"{where}{reason(error)}", _system_hint(error)))
         case _:
             return Failure((f"a fault in Wicketgate: {fault(error)}", "please report this line"))
+
+
+def _system_hint(error: OSError) -> str:
+    """Say what to do about what the system refused."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        return "make room where this writes to, then try again"
+    if isinstance(error, FileNotFoundError | NotADirectoryError | IsADirectoryError | FileExistsError):
+        return "name another file or folder, or see what stands there"
+    return access_hint(error)
 
 
 def finish_output() -> bool:

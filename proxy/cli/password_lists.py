@@ -216,7 +216,7 @@ def _use_facts(use: LastUse) -> dict[str, Any]:
 def _remarks(row: AppPasswordRow, now: float) -> str:
     parts = []
     if row.expires_at is not None and expires_soon(row, now):
-        days = int(row.expires_at - now) // DAY_S
+        days = round((row.expires_at - now) / DAY_S)
         parts.append(f"expires in {counted(days, 'day')}" if days else "expires in less than a day")
     if row.limits.networks:
         parts.append("only from " + ", ".join(str(network) for network in row.limits.networks))

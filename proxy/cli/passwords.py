@@ -119,7 +119,7 @@ def create(invocation: Invocation, email: str, **options: Unpack[CreateOptions])
         label=options["label"],
         scopes=frozenset(map(Scope, options["scopes"])),
         expires_at=options["expires"],
-        limits=Limits(networks=options["networks"]),
+        limits=Limits(networks=tuple(dict.fromkeys(options["networks"]))),
     )
     primary_file, code, as_operator = options["primary_file"], options["code"], options["as_operator"]
     if as_operator and (primary_file is not None or code is not None):

@@ -6,6 +6,9 @@ secret is never a command-line argument, because every user of the machine can r
 
 from __future__ import annotations
 
+import os
+import shlex
+import stat
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -65,7 +68,7 @@ def confirm(deed: str, ends: str, *, yes: bool) -> None:
         click.echo(err=True)
         raise
     if answer.strip().lower() not in ("y", "yes"):
-        fail("nothing was changed")
+        fail("nothing was changed", "answer y to go on, or say --yes")
 
 
 def will_be_revoked(active: int) -> str:
@@ -76,7 +79,7 @@ def will_be_revoked(active: int) -> str:
 def ask_hidden(prompt: str, *, otherwise: str) -> Secret:
     """Ask for a secret without echo; `otherwise` says how a script gives it."""
     if not on_terminal():
-        fail_usage(f"{prompt.lower()} is needed, and there is no terminal to ask on", otherwise)
+        fail_usage(f"the {prompt.lower()} is needed, and there is no terminal to ask on", otherwise)
     return Secret(click.prompt(prompt, hide_input=True, err=True))
 
 
@@ -123,6 +126,7 @@ def read_password(file: str) -> Secret:
             octets = sys.stdin.buffer.read(PASSWORD_OCTETS + 1)
         else:
             with Path(file).open("rb") as opened:
+                _warn_if_open(file, os.fstat(opened.fileno()).st_mode)
                 octets = opened.read(PASSWORD_OCTETS + 1)
         line = octets.decode("utf-8").removesuffix("\n").removesuffix("\r")
     except FileNotFoundError:
@@ -136,3 +140,11 @@ def read_password(file: str) -> Secret:
     if not line or len(octets) > PASSWORD_OCTETS or any(mark in line for mark in "\r\n\0"):
         fail_usage(f"{name} does not hold exactly one line", "write the password as one line")
     return Secret(line)
+
+
+def _warn_if_open(file: str, mode: int) -> None:
+    """Say so when others can read a password's file; the command goes on, for they may have done so."""
+    others = stat.S_IRGRP | stat.S_IWGRP | stat.S_IROTH | stat.S_IWOTH
+    if stat.S_ISREG(mode) and mode & others:
+        advice = f"run: chmod 0600 {shlex.quote(file)}"
+        note(f"{file} can be read or changed by others (mode {stat.S_IMODE(mode):04o}); {advice}")

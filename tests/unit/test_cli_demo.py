@@ -3,16 +3,20 @@
 import asyncio
 import os
 import shutil
+import socket
 import stat
+import subprocess
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 from config.load import load
 from config.scaffold import Ports
+from proxy.cli.app import program
 from proxy.cli.demo_folder import DemoFolder, DemoFolderError, open_folder
 from proxy.cli.demo_page import page
-from support.house import House
+from support.house import RUN, House
 from support.office import raw
 
 LOCAL = "127.0.0.1"
@@ -55,6 +59,30 @@ def test_the_page_tells_revoked_from_expired(folder: Path) -> None:
     assert shown(again, "Everything").endswith("opens mail, contacts, events")
     assert shown(again, "Mail only").endswith("expired")
     assert shown(again, "Events only").endswith("revoked")
+
+
+def test_the_page_keeps_its_columns(folder: Path) -> None:
+    again = opened(folder)
+    everything, primary = shown(again, "Everything"), shown(again, "primary password")
+    assert everything.index("opens mail") == primary.index("only for making")
+
+
+def test_one_port_for_two_listeners_is_wrong_usage(tmp_path: Path) -> None:
+    options = ["demo", "--dir", str(tmp_path / "d"), "--imaps-port", "2555", "--imap-port", "2555"]
+    done = CliRunner().invoke(program, options, prog_name="wicketgate")
+    assert done.exit_code == 2
+    assert done.stderr.startswith("error: --imaps-port and --imap-port are both 2555\nhint: ")
+    assert not (tmp_path / "d").exists()
+
+
+def test_a_demo_whose_port_is_taken_names_the_way_out(folder: Path) -> None:
+    with socket.create_server((LOCAL, 0)) as taken:
+        port = str(taken.getsockname()[1])
+        options = ["demo", "--dir", folder, "--imaps-port", port, "--imap-port", "0"]
+        done = subprocess.run([*RUN, *options], capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 1
+    assert "address already in use" in done.stderr
+    assert "--imaps-port 0" in done.stderr
 
 
 def test_a_demo_whose_store_was_taken_away_is_refused(folder: Path) -> None:

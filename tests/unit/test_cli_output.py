@@ -1,5 +1,7 @@
 """What every end of a command looks like, whatever was raised."""
 
+import errno
+
 import click
 import pytest
 
@@ -63,6 +65,18 @@ def test_why_the_store_cannot_answer_is_said_in_words(cause: str, words: str, ad
     what, hint = failure.problems[0]
     assert words in what
     assert advice in hint
+
+
+@pytest.mark.parametrize(
+    ("error", "advice"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device"), "make room"),
+        (NotADirectoryError(errno.ENOTDIR, "Not a directory", "/etc/hosts/x"), "name another file or folder"),
+        (OSError(errno.EIO, "Input/output error"), "look at the file"),
+    ],
+)
+def test_what_the_system_refuses_comes_with_a_hint(error: OSError, advice: str) -> None:
+    assert advice in ended(error).problems[0][1]
 
 
 def test_all_problems_of_a_configuration() -> None:

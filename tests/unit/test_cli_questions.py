@@ -43,6 +43,17 @@ def test_a_folder_and_an_empty_file(file: Path) -> None:
         read_password(str(file))
 
 
+def test_a_file_that_others_can_read_is_noted(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file.write_text("hunter2\n")
+    file.chmod(0o600)
+    read_password(str(file))
+    assert capsys.readouterr().err == ""
+    file.chmod(0o644)
+    assert read_password(str(file)).reveal() == "hunter2"
+    said = f"note: {file} can be read or changed by others (mode 0644); run: chmod 0600 {file}\n"
+    assert capsys.readouterr().err == said
+
+
 def test_standard_input() -> None:
     @click.command()
     def command() -> None:
@@ -76,4 +87,5 @@ def test_a_secret_without_a_terminal() -> None:
 
     refused = CliRunner().invoke(command, input="hunter2\n")
     assert refused.exit_code == Misuse.exit_code != Failure.exit_code
+    assert refused.stderr.startswith("error: the primary password is needed, and there is no terminal")
     assert "hint: name a file" in refused.stderr
