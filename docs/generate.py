@@ -87,7 +87,7 @@ def _needed(field: typing.Any, *, optional: bool) -> str:
 
 def command_reference() -> str:
     """The help of every command."""
-    lines = ["# Commands", "", _WRITTEN]
+    lines = ["# Commands", "", _WRITTEN, "", "What `--json` prints is described in [json.md](json.md)."]
     context = click.Context(
         program, info_name="wicketgate", terminal_width=_COLUMNS, **program.context_settings
     )

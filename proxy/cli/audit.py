@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from functools import partial
 from typing import Any, Final
 
 import click
 
-from auth.store.rows import AuditEntry
+from auth.store import queries
+from auth.store.rows import AppPasswordRow, AuditEntry
 from proxy.cli.app import Invocation
 from proxy.cli.desk import Desk
 from proxy.cli.output import Moment, emit, json_option, say, table
 from proxy.cli.times import since
+from scopes.model import in_order
 
+_AT_ONCE: Final = 500
+"""Accounts asked for in one statement; SQLite takes some thousands of values."""
 _HEADERS: Final = ("WHEN (UTC)", "WHO", "FROM", "ACCOUNT", "WHAT", "APP PASSWORD", "DETAIL")
 
 
@@ -26,8 +32,9 @@ def audit(invocation: Invocation, email: str | None, start: int | None, as_json:
     """Show the audit trail, of one account or of all, oldest first."""
     with Desk(invocation.config()) as desk:
         entries = desk.run(desk.accounts.audit(email, start))
+        known = _app_passwords(desk, entries) if as_json else {}
     if as_json:
-        emit([_facts(entry) for entry in entries])
+        emit([_facts(entry, known.get(entry.app_password_id or "")) for entry in entries])
     elif not entries:
         say("nothing was done")
     else:
@@ -41,7 +48,18 @@ def _cells(entry: AuditEntry) -> tuple[str, ...]:
     return (Moment(entry.at).text, who, entry.where, entry.email, entry.deed.value, app_password, detail)
 
 
-def _facts(entry: AuditEntry) -> dict[str, Any]:
+def _app_passwords(desk: Desk, entries: Sequence[AuditEntry]) -> dict[str, AppPasswordRow]:
+    """Give the app passwords that entries are about; what one opens never changes, so it is as then."""
+    ids = sorted({entry.account_id for entry in entries if entry.app_password_id})
+    known: dict[str, AppPasswordRow] = {}
+    for start in range(0, len(ids), _AT_ONCE):
+        look = partial(queries.app_passwords, account_ids=ids[start : start + _AT_ONCE])
+        rows = desk.run(desk.store.read(look))
+        known |= {row.id: row for row in rows}
+    return known
+
+
+def _facts(entry: AuditEntry, row: AppPasswordRow | None) -> dict[str, Any]:
     return {
         "at": Moment(entry.at).iso,
         "actor": {"kind": entry.actor_kind, "name": entry.actor_name, "where": entry.where},
@@ -50,5 +68,9 @@ def _facts(entry: AuditEntry) -> dict[str, Any]:
         "email": entry.email,
         "app_password_id": entry.app_password_id,
         "label": entry.label,
+        "selector": None if row is None else row.selector,
+        "scopes": None if row is None else list(in_order(row.scopes)),
+        "networks": None if row is None else [str(network) for network in row.limits.networks],
+        "expires_at": None if row is None else Moment(row.expires_at).iso,
         "detail": entry.detail,
     }

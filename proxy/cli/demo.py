@@ -103,7 +103,7 @@ async def _demo(
         def ready(bound: Bound) -> None:
             names = config.tls.certificate[0].names
             write_config(folder.config, names, bind, Ports(imaps=bound.imaps[0], imap=bound.imap[0]))
-            facts = _facts(folder, config.server.public_host, bound)
+            facts = ready_facts(folder, config.server.public_host, bound)
             tell(facts)
             click.echo(page(folder, facts))
 
@@ -128,7 +128,7 @@ def _ready_file(path: Path | None) -> Iterator[Callable[[dict[str, Any]], None]]
         path.unlink(missing_ok=True)
 
 
-def _facts(folder: DemoFolder, host: str, bound: Bound) -> dict[str, Any]:
+def ready_facts(folder: DemoFolder, host: str, bound: Bound) -> dict[str, Any]:
     """Say what a client, or a test, needs to know; the ports of what is not served yet are null."""
     return {
         "host": host,

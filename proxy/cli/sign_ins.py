@@ -37,7 +37,7 @@ def sign_ins(invocation: Invocation, email: str, limit: int, as_json: bool) -> N
     found.sort(key=lambda record: record.at, reverse=True)
     shown, labels = found[:limit], {row.id: row.label for row in rows}
     if as_json:
-        emit([_facts(record, labels) for record in shown])
+        emit([sign_in_facts(record, labels) for record in shown])
     elif not shown:
         say("no sign-ins in the last 30 days")
     else:
@@ -66,7 +66,8 @@ def refused_text(record: SignInRecord | None) -> str:
     return f"{Moment(record.at).text} {record.outcome}{where}{client}"
 
 
-def _facts(record: SignInRecord, labels: dict[str, str]) -> dict[str, Any]:
+def sign_in_facts(record: SignInRecord, labels: dict[str, str]) -> dict[str, Any]:
+    """Give one object of `account sign-ins --json`."""
     known = record.app_password_id or ""
     return use_facts(record) | {"app_password_id": record.app_password_id, "label": labels.get(known)}
 

@@ -294,6 +294,10 @@ def test_audit(house: House, seed: Secret) -> None:
     assert [entry["deed"] for entry in entries][-2:] == ["app password created", "account added"]
     mint = house.ask("audit", ALICE)[-1]
     assert (mint["label"], mint["actor"]["kind"], mint["email"]) == ("phone", "operator", ALICE)
+    (phone,) = house.ask("password", "list", ALICE)
+    for fact in ("selector", "scopes", "networks", "expires_at"):
+        assert mint[fact] == phone[fact], "what the detail says in words is there as a field too"
+    assert entries[-1]["scopes"] is None
     assert house.ask("audit", "--since", "1d")[-1] == entries[-1]
     assert house.run("audit", "--since", "whenever").exit_code == 2
     assert "app password created" in house.run("audit").stdout
