@@ -61,6 +61,8 @@ def test_a_data_folder_that_cannot_be_made(house: House) -> None:
 
 def test_a_store_that_cannot_be_opened_is_told_with_what_else_was_seen(house: House) -> None:
     data = house.file.parent / "data"
+    for path in data.glob("gate.db*"):
+        path.unlink()
     (data / "gate.db").mkdir()
     data.chmod(0o707)
     said = refused(house)
