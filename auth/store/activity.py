@@ -4,7 +4,8 @@ It lives in a file of its own that may be lost without harm: `ActivityLog` opens
 again when another file is in its place, so a broken or lost one disturbs neither the start of the server nor
 a sign-in. Its calls raise `StoreUnavailable`; who calls decides to do without. History is bounded in age and
 in number: each account's, that of all accounts, and apart from them that of strangers (whoever holds no right
-secret), so that nobody's sign-ins can push out another's.
+secret), so that nobody's sign-ins can push out another's. What was not granted is counted apart everywhere:
+whoever holds a revoked app password may be refused without end, and must not wipe out who came in.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
-from sqlalchemy import ColumnElement, Row, delete, func, insert, select
+from sqlalchemy import ColumnElement, Row, Select, and_, delete, func, insert, literal_column, select
 from sqlalchemy.dialects.sqlite import insert as upsert
 
 from auth.refusal import Reason
@@ -34,15 +35,22 @@ LAST_USES: Final = 10
 """Kept for one app password, by service and client name."""
 HISTORY_S: Final = 30 * 86_400
 HISTORY_ROWS: Final = 200_000
-"""Of all accounts together, some 30 MB."""
+"""Granted to all accounts together, some 30 MB."""
+HISTORY_REFUSED_ROWS: Final = 50_000
+"""Refused to all accounts together."""
 ACCOUNT_ROWS: Final = 2_000
-"""Of one account: a phone that asks every twenty minutes for 30 days."""
+"""Granted to one account: a phone that asks every twenty minutes for 30 days."""
+ACCOUNT_REFUSED_ROWS: Final = 500
+"""Refused to one account; a hundred a second can be had with a right secret that is revoked."""
 STRANGER_ROWS: Final = 20_000
 """Of sign-ins that belong to no account; anyone can make them, at a hundred a second."""
 REPORTS_S: Final = 86_400
 """Whoever waited for a report has gone after two seconds."""
 _AT_ONCE: Final = 500
 """Values in one IN list; SQLite's oldest limit is 999."""
+_CAME_IN: Final = sign_in.c.outcome == GRANTED
+_KEPT_OUT: Final = sign_in.c.outcome != literal_column(f"'{GRANTED}'")
+"""Refusals and outages. Spelt out: SQLite would not take the index of just these rows for a bound value."""
 
 
 class ActivityLog:
@@ -141,13 +149,7 @@ def last_refused(tx: Tx, account_ids: Iterable[str]) -> dict[str, SignInRecord]:
     """Give the last refused sign-in by each app password of these accounts; an outage refuses nobody."""
     found: dict[str, SignInRecord] = {}
     for account_id in sorted(set(account_ids)):
-        newest = (
-            select(func.max(sign_in.c.id))
-            .where(sign_in.c.account_id == account_id, sign_in.c.outcome.not_in(_NOT_REFUSED))
-            .where(sign_in.c.app_password_id.is_not(None))
-            .group_by(sign_in.c.app_password_id)
-        )
-        rows = tx.execute(select(sign_in).where(sign_in.c.id.in_(newest)))
+        rows = tx.execute(select(sign_in).where(sign_in.c.id.in_(_last_refusals(account_id))))
         found.update((row.app_password_id, _sign_in(row)) for row in rows)
     return found
 
@@ -239,28 +241,57 @@ def _keep_newest_uses(tx: Tx, app_password_ids: set[str]) -> None:
             )
 
 
+def _last_refusals(account_id: str) -> Select[tuple[int]]:
+    """Select the id of the last refusal by each app password of the account."""
+    return (
+        select(func.max(sign_in.c.id))
+        .where(sign_in.c.account_id == account_id, sign_in.c.outcome.not_in(_NOT_REFUSED))
+        .where(sign_in.c.app_password_id.is_not(None))
+        .group_by(sign_in.c.app_password_id)
+    )
+
+
 def _prune(tx: Tx, now: int, came: set[str | None]) -> None:
     """Drop what is too old or too much; `came` are the accounts of the new rows, None for strangers."""
     tx.execute(delete(sign_in).where(sign_in.c.at < now - HISTORY_S))
     if None in came:
-        _keep_newest(tx, sign_in.c.account_id.is_(None), STRANGER_ROWS)
-    for account_id in _crowded(tx, sorted(each for each in came if each is not None)):
-        _keep_newest(tx, sign_in.c.account_id == account_id, ACCOUNT_ROWS)
-    _keep_newest(tx, sign_in.c.account_id.is_not(None), HISTORY_ROWS)
+        strangers = sign_in.c.account_id.is_(None)
+        _drop_oldest(tx, strangers, _number(tx, strangers) - STRANGER_ROWS)
+    for account_id, granted, refused in _crowded(tx, sorted(each for each in came if each is not None)):
+        mine = sign_in.c.account_id == account_id
+        _drop_oldest(tx, and_(mine, _CAME_IN), granted - ACCOUNT_ROWS)
+        told_of = sign_in.c.id.in_(_last_refusals(account_id))  # one app password hides no other's refusal
+        _drop_oldest(tx, and_(mine, _KEPT_OUT, ~told_of), refused - ACCOUNT_REFUSED_ROWS)
+    of_accounts = sign_in.c.account_id.is_not(None)
+    refused = _number(tx, and_(of_accounts, _KEPT_OUT))
+    granted = _number(tx, of_accounts) - refused
+    _drop_oldest(tx, and_(of_accounts, _CAME_IN), granted - HISTORY_ROWS)
+    _drop_oldest(tx, and_(of_accounts, _KEPT_OUT), refused - HISTORY_REFUSED_ROWS)
 
 
-def _crowded(tx: Tx, account_ids: Sequence[str]) -> list[str]:
-    """Give those of the accounts that have too many rows, asked for many at once: they are few."""
-    found: list[str] = []
+def _crowded(tx: Tx, account_ids: Sequence[str]) -> list[tuple[str, int, int]]:
+    """Give those of the accounts that have too many rows, and how many are of granted and of refused ones.
+
+    Asked for many at once: they are few.
+    """
+    found: list[tuple[str, int, int]] = []
     for start in range(0, len(account_ids), _AT_ONCE):
         mine = sign_in.c.account_id.in_(account_ids[start : start + _AT_ONCE])
-        counted = select(sign_in.c.account_id).where(mine).group_by(sign_in.c.account_id)
-        found += tx.execute(counted.having(func.count() > ACCOUNT_ROWS)).scalars()
+        rows = func.count().label("rows")
+        number = select(sign_in.c.account_id, rows).where(mine).group_by(sign_in.c.account_id)
+        of_refused = {row.account_id: row.rows for row in tx.execute(number.where(_KEPT_OUT))}
+        for account_id, both in tx.execute(number):
+            refused = of_refused.get(account_id, 0)
+            if both - refused > ACCOUNT_ROWS or refused > ACCOUNT_REFUSED_ROWS:
+                found.append((account_id, both - refused, refused))
     return found
 
 
-def _keep_newest(tx: Tx, which: ColumnElement[bool], most: int) -> None:
-    surplus = tx.execute(select(func.count()).where(which)).scalar_one() - most
+def _number(tx: Tx, which: ColumnElement[bool]) -> int:
+    return tx.execute(select(func.count()).where(which)).scalar_one()
+
+
+def _drop_oldest(tx: Tx, which: ColumnElement[bool], surplus: int) -> None:
     if surplus > 0:
         oldest = select(sign_in.c.id).where(which).order_by(sign_in.c.at, sign_in.c.id).limit(surplus)
         tx.execute(delete(sign_in).where(sign_in.c.id.in_(oldest)))

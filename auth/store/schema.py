@@ -23,6 +23,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    text,
 )
 
 NAMING: Final = {
@@ -169,6 +170,7 @@ sign_in = Table(
     Column("outcome", Text, nullable=False),
     Column("client_name", Text, nullable=False),
     Index("ix_sign_in_account_id_at", "account_id", "at"),
+    Index("ix_sign_in_refused", "account_id", "at", "outcome", sqlite_where=text("outcome != 'granted'")),
 )
 
 last_use = Table(

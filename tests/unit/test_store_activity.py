@@ -128,7 +128,7 @@ async def test_strangers_push_out_strangers_only(tmp_path):
     stranger = {"account_id": None, "app_password_id": None, "outcome": "bad credentials"}
     async with opened(tmp_path) as store:
         await store.record_sign_ins([record(NOW - 1)])
-        fill(tmp_path, activity.HISTORY_ROWS, "NULL")
+        fill(tmp_path, activity.HISTORY_ROWS, "NULL", outcome="bad credentials")
         await store.record_sign_ins([record(NOW + 1, **stranger)])
         assert await store.sign_ins("ac_1") == [record(NOW - 1)]
         assert numbers(tmp_path) == {"strangers": activity.STRANGER_ROWS, "accounts": 1}
@@ -146,13 +146,58 @@ async def test_an_account_pushes_out_its_own_history_only(tmp_path):
         assert len(await store.sign_ins("ac_2")) == 1
 
 
-def fill(folder, rows: int, account_id: str) -> None:
+@pytest.mark.parametrize("outcome", ["revoked", "wrong scope", "unavailable"])
+async def test_what_is_not_granted_pushes_out_nothing_that_was(tmp_path, outcome):
+    most = activity.ACCOUNT_ROWS
+    async with opened(tmp_path) as store:
+        granted = [record(NOW + number) for number in range(most)]
+        await store.record_sign_ins(granted)
+        refused = [record(NOW + most + number, outcome=outcome) for number in range(most)]
+        for start in range(0, most, 300):
+            await store.record_sign_ins(refused[start : start + 300])
+        kept = await store.sign_ins("ac_1", 2 * most)
+        assert [each for each in kept if each.outcome == GRANTED] == granted[::-1]
+        newest = refused[-activity.ACCOUNT_REFUSED_ROWS :]
+        assert [each for each in kept if each.outcome != GRANTED] == newest[::-1]
+
+
+async def test_what_is_granted_pushes_out_nothing_that_was_not(tmp_path):
+    most = activity.ACCOUNT_ROWS
+    async with opened(tmp_path) as store:
+        await store.record_sign_ins([record(NOW, outcome="revoked")])
+        await store.record_sign_ins([record(NOW + 1 + number) for number in range(most + 10)])
+        kept = await store.sign_ins("ac_1", 2 * most)
+        assert (len(kept), kept[-1]) == (most + 1, record(NOW, outcome="revoked"))
+
+
+@pytest.mark.parametrize("outcome", ["revoked", "unavailable"])
+async def test_one_app_password_does_not_push_out_the_last_refusal_of_another(tmp_path, outcome):
+    most = activity.ACCOUNT_REFUSED_ROWS
+    async with opened(tmp_path) as store:
+        early = [record(NOW + n, outcome="expired", app_password_id="ap_2") for n in range(2)]
+        await store.record_sign_ins(early)
+        flood = [record(NOW + 2 + number, outcome=outcome) for number in range(most + 10)]
+        await store.record_sign_ins(flood)
+        assert (await store.last_refused(["ac_1"]))["ap_2"] == early[1]
+        assert await store.sign_ins("ac_1", 2 * most) == [*flood[:-most:-1], early[1]]
+
+
+async def test_refusals_of_many_accounts_push_out_refusals_only(tmp_path):
+    async with opened(tmp_path) as store:
+        await store.record_sign_ins([record(NOW - 1)])
+        fill(tmp_path, activity.HISTORY_ROWS, "'ac_' || (2 + n % 400)", outcome="revoked")
+        await store.record_sign_ins([record(NOW + 1, account_id="ac_2", outcome="revoked")])
+        assert await store.sign_ins("ac_1") == [record(NOW - 1)]
+        assert numbers(tmp_path) == {"strangers": 0, "accounts": activity.HISTORY_REFUSED_ROWS + 1}
+
+
+def fill(folder, rows: int, account_id: str, outcome: str = GRANTED) -> None:
     """Put so many rows into the history; `account_id` is SQL and may say `n`, which counts them."""
     with raw(folder, "activity.db") as connection:
         connection.execute(
             f"WITH RECURSIVE c(n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM c WHERE n < {rows - 1}) "
             "INSERT INTO sign_in (at, account_id, service, peer, outcome, client_name) "
-            f"SELECT {NOW}, {account_id}, 'imap', n, 'bad credentials', '' FROM c"
+            f"SELECT {NOW}, {account_id}, 'imap', n, '{outcome}', '' FROM c"
         )
 
 

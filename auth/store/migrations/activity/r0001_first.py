@@ -27,6 +27,12 @@ def upgrade() -> None:
     )
     op.create_index("ix_sign_in_at", "sign_in", ["at"])
     op.create_index("ix_sign_in_account_id_at", "sign_in", ["account_id", "at"])
+    op.create_index(
+        "ix_sign_in_refused",
+        "sign_in",
+        ["account_id", "at", "outcome"],
+        sqlite_where=sa.text("outcome != 'granted'"),
+    )
     op.create_table(
         "last_use",
         sa.Column("app_password_id", sa.Text, nullable=False),
