@@ -12,7 +12,7 @@ from enum import StrEnum
 from typing import Literal
 
 from auth.secret import Secret
-from auth.store.rows import AccountRow, AppPasswordRow, AuditEntry, ChangeKind
+from auth.store.rows import AccountRow, AppPasswordRow, AuditEntry, ChangeKind, FeedMark
 from scopes.model import Limits, Scope
 
 
@@ -93,8 +93,8 @@ def disabled(email: str) -> AccountError:
 class Revocation:
     """What a deed ended."""
 
-    change: int | None
-    """The number of the change; None when nothing was changed."""
+    change: FeedMark | None
+    """The mark of the change; None when nothing was changed."""
     app_password_ids: tuple[str, ...] = ()
     """Those that were not revoked before, expired ones included."""
     app_password: AppPasswordRow | None = None

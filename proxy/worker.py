@@ -40,15 +40,15 @@ class Feed(Protocol):
     async def changes_since(self, after: int) -> list[Change]:
         """Give the changes after number `after`, in order."""
 
-    async def report(self, worker: str, seq: int, cut: int) -> None:
-        """Write how many sessions `worker` cut for change `seq`."""
+    async def report(self, worker: str, change: FeedMark, cut: int) -> None:
+        """Write how many sessions `worker` cut for a change."""
 
 
 class Reported(Protocol):
     """What a waiting command needs of the store."""
 
-    async def reports(self, seq: int) -> dict[str, int]:
-        """Give the sessions cut for change `seq`, by worker."""
+    async def reports(self, change: FeedMark) -> dict[str, int]:
+        """Give the sessions cut for a change, by worker."""
 
 
 class Cutter(Protocol):
@@ -121,7 +121,7 @@ class Worker:
         self._cutter = cutter
         self._monotonic = monotonic
         self._seen = FeedMark(0, b"")
-        self._owed: deque[tuple[int, int]] = deque()
+        self._owed: deque[tuple[FeedMark, int]] = deque()
         self._owing = asyncio.Event()
         self._looked_at = monotonic()
 
@@ -150,11 +150,11 @@ class Worker:
     async def report(self) -> None:
         """Report each change that was taken and not yet reported."""
         while self._owed:
-            seq, cut = self._owed.popleft()
+            change, cut = self._owed.popleft()
             try:
-                await self._store.report(self.name, seq, cut)
+                await self._store.report(self.name, change, cut)
             except StoreUnavailable as error:
-                log.warning("report not written change=%d cause=%s", seq, error)
+                log.warning("report not written change=%d cause=%s", change.seq, error)
 
     async def look(self) -> None:
         """Look at the feed once and cut what it ended; `report` tells of it."""
@@ -182,17 +182,17 @@ class Worker:
         self._seen = change.mark
         if cut:
             log.info("cut sessions=%d change=%d kind=%s", cut, change.mark.seq, change.kind)
-        self._owe(change.mark.seq, cut)
+        self._owe(change.mark, cut)
 
     def _start_over(self, mark: FeedMark) -> None:
         """Cut everything: what the other history revoked, and when, cannot be known."""
         cut = self._cutter.cut_all()
         log.error("cut every session: the store was replaced sessions=%d change=%d", cut, mark.seq)
         self._seen = mark
-        self._owe(mark.seq, cut)
+        self._owe(mark, cut)
 
-    def _owe(self, seq: int, cut: int) -> None:
-        self._owed.append((seq, cut))
+    def _owe(self, change: FeedMark, cut: int) -> None:
+        self._owed.append((change, cut))
         self._owing.set()
 
     def _blind(self, error: StoreUnavailable) -> None:
@@ -217,7 +217,7 @@ class Reports:
 
 
 async def await_reports(
-    store: Reported, folder: Path, change: int | None, wait_s: float = REPORT_WAIT_S
+    store: Reported, folder: Path, change: FeedMark | None, wait_s: float = REPORT_WAIT_S
 ) -> Reports:
     """Wait until every live worker has answered `change`, `wait_s` at most; None was no change at all."""
     if change is None:
@@ -229,7 +229,7 @@ async def await_reports(
         try:
             answered = await store.reports(change)
         except StoreUnavailable as error:
-            log.warning("reports not readable change=%d cause=%s", change, error)
+            log.warning("reports not readable change=%d cause=%s", change.seq, error)
         silent = (expected - answered.keys()) & live_workers(folder)
         if not silent or time.monotonic() >= deadline:
             return Reports(sessions_cut=sum(answered.values()), silent_workers=len(silent))

@@ -22,7 +22,7 @@ from auth.refusal import Reason
 from auth.store.engine import Database, Tx
 from auth.store.errors import StoreUnavailable, understood
 from auth.store.migrate import History
-from auth.store.rows import GRANTED, LastUse, SignInRecord
+from auth.store.rows import GRANTED, FeedMark, LastUse, SignInRecord
 from auth.store.schema import last_use, report, sign_in
 from scopes.model import Service
 
@@ -154,20 +154,23 @@ def last_refused(tx: Tx, account_ids: Iterable[str]) -> dict[str, SignInRecord]:
     return found
 
 
-def write_report(tx: Tx, worker: str, seq: int, cut: int, at: int) -> None:
-    """Note how many sessions a worker cut for change `seq`."""
-    noted = upsert(report).values(seq=seq, worker=worker, cut=cut, at=at)
+def write_report(tx: Tx, worker: str, change: FeedMark, cut: int, at: int) -> None:
+    """Note how many sessions a worker cut for a change.
+
+    By the change's token: its number comes again in a restored store, and this file is not restored with it.
+    """
+    noted = upsert(report).values(token=change.token, worker=worker, cut=cut, at=at)
     tx.execute(
         noted.on_conflict_do_update(
-            index_elements=[report.c.seq, report.c.worker], set_={"cut": cut, "at": at}
+            index_elements=[report.c.token, report.c.worker], set_={"cut": cut, "at": at}
         )
     )
     tx.execute(delete(report).where(report.c.at < at - REPORTS_S))
 
 
-def reports(tx: Tx, seq: int) -> dict[str, int]:
-    """Give the sessions cut for change `seq`, by worker."""
-    rows = tx.execute(select(report.c.worker, report.c.cut).where(report.c.seq == seq))
+def reports(tx: Tx, change: FeedMark) -> dict[str, int]:
+    """Give the sessions cut for a change, by worker."""
+    rows = tx.execute(select(report.c.worker, report.c.cut).where(report.c.token == change.token))
     return {row.worker: row.cut for row in rows}
 
 

@@ -11,13 +11,13 @@ from sqlalchemy import delete, insert, update
 from auth.store import feed
 from auth.store.engine import Tx
 from auth.store.queries import limits_text
-from auth.store.rows import AccountRow, AppPasswordRow, AuditEntry, RevokedWhy
+from auth.store.rows import AccountRow, AppPasswordRow, AuditEntry, FeedMark, RevokedWhy
 from auth.store.schema import account, account_name, app_password, audit, recovery_code
 from scopes.model import in_order
 
 
-def conclude(tx: Tx, entry: AuditEntry, ended: tuple[str, ...] = ()) -> int:
-    """Write the audit line, number the change and give its number. Nothing comes after it.
+def conclude(tx: Tx, entry: AuditEntry, ended: tuple[str, ...] = ()) -> FeedMark:
+    """Write the audit line, number the change and give its mark. Nothing comes after it.
 
     `ended` names the app passwords whose attempts and sessions are to be cut.
     """

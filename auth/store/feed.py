@@ -118,11 +118,11 @@ def advance(
     app_password_ids: tuple[str, ...],
     *,
     random: Callable[[int], bytes] = secrets.token_bytes,
-) -> int:
-    """Number a change and write it down. The last two statements of its transaction."""
+) -> FeedMark:
+    """Number a change, write it down and give its mark. The last two statements of its transaction."""
     token = random(_TOKEN_OCTETS)
     numbered = update(feed).values(seq=feed.c.seq + 1, token=token).returning(feed.c.seq)
-    seq = tx.execute(numbered).scalar_one()
+    seq = int(tx.execute(numbered).scalar_one())
     tx.execute(
         insert(change).values(
             seq=seq,
@@ -132,4 +132,4 @@ def advance(
             app_password_ids=" ".join(app_password_ids),
         )
     )
-    return int(seq)
+    return FeedMark(seq, token)

@@ -187,10 +187,10 @@ last_use = Table(
 report = Table(
     "report",
     activity,
-    Column("seq", Integer, nullable=False),
+    Column("token", LargeBinary, nullable=False),
     Column("worker", Text, nullable=False),
     Column("cut", Integer, nullable=False),
     Column("at", Integer, nullable=False),
-    PrimaryKeyConstraint("seq", "worker"),
+    PrimaryKeyConstraint("token", "worker"),
 )
-"""What each worker answered to a change."""
+"""What each worker answered to a change, which its token names: numbers come again in a restored store."""

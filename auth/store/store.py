@@ -119,11 +119,11 @@ class Store:
         """Give the last refused sign-in by each app password of these accounts that was refused."""
         return await self._log.read(lambda tx: activity.last_refused(tx, account_ids))
 
-    async def report(self, worker: str, seq: int, cut: int) -> None:
-        """Say how many sessions `worker` cut for change `seq`."""
+    async def report(self, worker: str, change: FeedMark, cut: int) -> None:
+        """Say how many sessions `worker` cut for a change."""
         at = int(self._now())
-        await self._log.write(lambda tx: activity.write_report(tx, worker, seq, cut, at))
+        await self._log.write(lambda tx: activity.write_report(tx, worker, change, cut, at))
 
-    async def reports(self, seq: int) -> dict[str, int]:
-        """Give the sessions cut for change `seq`, by worker."""
-        return await self._log.read(lambda tx: activity.reports(tx, seq))
+    async def reports(self, change: FeedMark) -> dict[str, int]:
+        """Give the sessions cut for a change, by worker."""
+        return await self._log.read(lambda tx: activity.reports(tx, change))

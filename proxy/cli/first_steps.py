@@ -16,6 +16,7 @@ from auth.keycheck import bad_keys
 from auth.store.activity import ActivityLog, reports
 from auth.store.engine import BUSY_S
 from auth.store.errors import StoreMissing, StoreUnavailable
+from auth.store.rows import FeedMark
 from auth.store.store import Store
 from config import models
 from config.inspect import inspect_parts
@@ -164,7 +165,7 @@ async def _activity_problems(told: models.Store, file: Path) -> list[Problem]:
         return []
     log = ActivityLog(told.activity_file, busy_s=BUSY_S)
     try:
-        await log.read(lambda tx: reports(tx, 0))
+        await log.read(lambda tx: reports(tx, FeedMark(0, b"")))
     except StoreUnavailable as error:
         what = f"{told.activity_file} cannot be opened: {error}"
         hint = "it may be moved away: only last use and history are lost"

@@ -153,7 +153,7 @@ async def test_a_reset_takes_everything_in_one_transaction(tmp_path):
         minted = await here.mint()
         number = (await here.store.feed_mark()).seq
         done = await here.accounts.reset_second_factor(ALICE, OPERATOR)
-        assert (done.change, done.app_password_ids) == (number + 1, (minted.id,))
+        assert (done.change.seq, done.app_password_ids) == (number + 1, (minted.id,))
         row = await here.accounts.find(ALICE)
         assert (row.seed, row.last_step) == (None, None)
         (dead,) = await here.accounts.history(ALICE)
@@ -174,7 +174,7 @@ async def test_a_new_primary_password_ends_all_app_passwords(tmp_path, proved):
         number = (await here.store.feed_mark()).seq
         proof, actor = (here.proof(), OWNER) if proved else (None, OPERATOR)
         done = await here.accounts.set_primary(ALICE, NEW, actor, proof)
-        assert done.change == number + 1
+        assert done.change.seq == number + 1
         assert set(done.app_password_ids) == {each.id for each in minted}
         assert {row.revoked_why for row in await here.accounts.history(ALICE)} == {RevokedWhy.PRIMARY_CHANGED}
         detail = (await here.accounts.audit(ALICE))[-1].detail

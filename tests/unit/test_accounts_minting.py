@@ -254,7 +254,7 @@ async def test_revoking_by_id_label_or_selector(tmp_path):
             here.clock.now += 1
             done = await here.accounts.revoke(ALICE, which, OPERATOR)
             assert (done.app_password_ids, done.app_password.id) == ((minted.id,), minted.id)
-            (change,) = await here.store.changes_since(done.change - 1)
+            (change,) = await here.store.changes_since(done.change.seq - 1)
             assert change.app_password_ids == (minted.id,)
             again = await here.accounts.revoke(ALICE, which, OPERATOR)
             assert (again.change, again.app_password_ids, again.app_password.id) == (None, (), minted.id)

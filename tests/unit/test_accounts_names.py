@@ -146,7 +146,7 @@ async def test_disabling_ends_all_and_enabling_revives_none(tmp_path):
         minted = [await here.mint(label) for label in ("phone", "laptop")]
         done = await here.accounts.disable(ALICE, OPERATOR)
         assert done.app_password_ids == tuple(sorted(each.id for each in minted))
-        (change,) = await here.store.changes_since(done.change - 1)
+        (change,) = await here.store.changes_since(done.change.seq - 1)
         assert (change.kind, change.app_password_ids) == (ChangeKind.ACCOUNT_DISABLED, done.app_password_ids)
         assert (await here.accounts.disable(ALICE, OPERATOR)).change is None
         with pytest.raises(AccountError) as refused:

@@ -1,6 +1,5 @@
 """`wicketgate password` and `audit`, as people and scripts use them."""
 
-import asyncio
 import json
 import os
 import subprocess
@@ -13,10 +12,9 @@ import pytest
 
 from auth.secret import Secret
 from auth.store.rows import AppPasswordRow, RevokedWhy
-from auth.store.store import Store
 from config.load import load
 from proxy.cli.app import COMMANDS, program
-from proxy.cli.desk import Cut
+from proxy.cli.desk import Cut, Desk, operator
 from proxy.cli.password_lists import active_cells, ending, expires_soon
 from scopes.model import Limits, Scope
 from support.house import PRIMARY, RUN, House, code, make_house
@@ -222,16 +220,12 @@ def test_revoke_all_asks_first(house: House, seed: Secret) -> None:
 def test_sessions_that_workers_report_are_told(house: House, seed: Secret) -> None:
     minted(house, "phone")
 
-    async def report() -> None:
-        config = load(house.file)
-        store = await Store.open(config.store.url, config.store.activity_url)
-        try:
-            await store.report("w_test", (await store.feed_mark()).seq + 1, 3)
-        finally:
-            await store.close()
-
-    asyncio.run(report())
-    assert house.ask("password", "revoke", ALICE, "phone")["sessions_cut"] == 3
+    with Desk(load(house.file)) as desk:
+        revocation = desk.run(desk.accounts.revoke(ALICE, "phone", operator()))
+        assert revocation.change is not None
+        desk.run(desk.store.report("w_test", revocation.change, 3))
+        cut = desk.cut(revocation)
+    assert (cut.facts["sessions_cut"], cut.text) == (3, "1 app password revoked, 3 sessions cut")
 
 
 def test_a_silent_worker_is_told(capsys: pytest.CaptureFixture[str]) -> None:

@@ -4,7 +4,7 @@ import pytest
 
 from auth.store import activity
 from auth.store.errors import StoreUnavailable
-from auth.store.rows import GRANTED, LastUse, SignInRecord
+from auth.store.rows import GRANTED, FeedMark, LastUse, SignInRecord
 from scopes.model import Service
 from support.office import ALICE, office, opened, raw
 
@@ -212,14 +212,16 @@ def numbers(folder) -> dict[str, int]:
 
 async def test_workers_report_and_old_reports_go(tmp_path):
     async with opened(tmp_path) as store:
-        await store.report("w_1", 5, 2)
-        await store.report("w_2", 5, 0)
-        await store.report("w_1", 5, 3)
-        await store.report("w_1", 6, 1)
-        assert await store.reports(5) == {"w_1": 3, "w_2": 0}
+        fifth, again = FeedMark(5, b"a"), FeedMark(5, b"b")
+        await store.report("w_1", fifth, 2)
+        await store.report("w_2", fifth, 0)
+        await store.report("w_1", fifth, 3)
+        await store.report("w_1", again, 1)
+        assert await store.reports(fifth) == {"w_1": 3, "w_2": 0}
+        assert await store.reports(again) == {"w_1": 1}
         store._now = lambda: NOW * 2.0
-        await store.report("w_1", 7, 1)
-        assert await store.reports(5) == {}
+        await store.report("w_1", FeedMark(7, b"c"), 1)
+        assert await store.reports(fifth) == {}
 
 
 async def test_a_broken_activity_file_disturbs_no_sign_in(tmp_path):
@@ -233,8 +235,8 @@ async def test_a_broken_activity_file_disturbs_no_sign_in(tmp_path):
         for call in (
             here.store.record_sign_ins([record()]),
             here.store.last_used([minted.id]),
-            here.store.report("w", 1, 1),
-            here.store.reports(1),
+            here.store.report("w", FeedMark(1, b"a"), 1),
+            here.store.reports(FeedMark(1, b"a")),
             here.store.sign_ins("ac_1"),
         ):
             with pytest.raises(StoreUnavailable, match="activity store cannot be opened"):

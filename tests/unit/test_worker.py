@@ -28,7 +28,7 @@ class FakeFeed:
     changes: list[Change] = field(default_factory=list)
     broken: bool = False
     origin: bytes = b"origin"
-    reported: dict[int, dict[str, int]] = field(default_factory=dict)
+    reported: dict[FeedMark, dict[str, int]] = field(default_factory=dict)
 
     async def feed_mark(self) -> FeedMark:
         if self.broken:
@@ -40,11 +40,11 @@ class FakeFeed:
             raise StoreUnavailable("locked")
         return [each for each in self.changes if each.mark.seq > after]
 
-    async def report(self, worker: str, seq: int, cut: int) -> None:
-        self.reported.setdefault(seq, {})[worker] = cut
+    async def report(self, worker: str, change: FeedMark, cut: int) -> None:
+        self.reported.setdefault(change, {})[worker] = cut
 
-    async def reports(self, seq: int) -> dict[str, int]:
-        return self.reported.get(seq, {})
+    async def reports(self, change: FeedMark) -> dict[str, int]:
+        return self.reported.get(change, {})
 
 
 @dataclass
@@ -74,7 +74,7 @@ async def test_each_change_is_cut_once_and_reported():
     await worker.look()
     assert feed.reported == {}, "a report that waits must hold no cut up"
     await worker.report()
-    assert feed.reported == {1: {"w_1": 2}, 2: {"w_1": 0}}
+    assert feed.reported == {change(1).mark: {"w_1": 2}, change(2).mark: {"w_1": 0}}
     assert sessions.live == {"ap_2": 1}
 
 
@@ -120,12 +120,13 @@ async def test_a_store_with_another_history_cuts_everything_and_is_followed_from
     await worker.look()
     assert sessions.live == {}
     sessions.live = {"ap_1": 1, "ap_3": 1}
-    newest = (await feed.feed_mark()).seq
-    feed.changes.append(change(newest + 1, "ap_3", history=b"later"))
+    newest = await feed.feed_mark()
+    later = change(newest.seq + 1, "ap_3", history=b"later")
+    feed.changes.append(later)
     await worker.look()
     assert sessions.live == {"ap_1": 1}
     await worker.report()
-    assert feed.reported == {newest: {"w_1": 3}, newest + 1: {"w_1": 1}}
+    assert feed.reported == {newest: {"w_1": 3}, later.mark: {"w_1": 1}}
 
 
 async def test_an_empty_store_with_another_history_is_followed_from_there():
@@ -180,23 +181,26 @@ def test_a_killed_worker_is_not_live_and_is_swept_by_the_next(tmp_path):
     lock.release()
 
 
+SEVENTH = FeedMark(7, b"seventh")
+
+
 async def test_a_command_waits_for_the_live_workers_and_sums_their_cuts(tmp_path):
     first, second = WorkerLock(tmp_path), WorkerLock(tmp_path)
-    feed = FakeFeed(reported={7: {first.name: 2, second.name: 3}})
-    assert await await_reports(feed, tmp_path, 7) == Reports(sessions_cut=5, silent_workers=0)
+    feed = FakeFeed(reported={SEVENTH: {first.name: 2, second.name: 3}})
+    assert await await_reports(feed, tmp_path, SEVENTH) == Reports(sessions_cut=5, silent_workers=0)
     second.release()
-    feed.reported[7].pop(second.name)
-    assert await await_reports(feed, tmp_path, 7) == Reports(sessions_cut=2, silent_workers=0)
+    feed.reported[SEVENTH].pop(second.name)
+    assert await await_reports(feed, tmp_path, SEVENTH) == Reports(sessions_cut=2, silent_workers=0)
     first.release()
 
 
 async def test_a_live_worker_that_does_not_answer_is_counted_as_silent(tmp_path):
     lock = WorkerLock(tmp_path)
-    reports = await await_reports(FakeFeed(), tmp_path, 7, wait_s=0.0)
+    reports = await await_reports(FakeFeed(), tmp_path, SEVENTH, wait_s=0.0)
     lock.release()
     assert reports == Reports(sessions_cut=0, silent_workers=1)
 
 
 async def test_no_change_and_no_workers_wait_for_nothing(tmp_path):
     assert await await_reports(FakeFeed(), tmp_path, None) == Reports(sessions_cut=0, silent_workers=0)
-    assert await await_reports(FakeFeed(), tmp_path, 7) == Reports(sessions_cut=0, silent_workers=0)
+    assert await await_reports(FakeFeed(), tmp_path, SEVENTH) == Reports(sessions_cut=0, silent_workers=0)

@@ -44,9 +44,9 @@ def upgrade() -> None:
     )
     op.create_table(
         "report",
-        sa.Column("seq", sa.Integer, nullable=False),
+        sa.Column("token", sa.LargeBinary, nullable=False),
         sa.Column("worker", sa.Text, nullable=False),
         sa.Column("cut", sa.Integer, nullable=False),
         sa.Column("at", sa.Integer, nullable=False),
-        sa.PrimaryKeyConstraint("seq", "worker", name="pk_report"),
+        sa.PrimaryKeyConstraint("token", "worker", name="pk_report"),
     )
