@@ -138,8 +138,9 @@ async def test_a_client_that_vanishes_in_the_last_moment_leaves_no_upstream_behi
         await soon(stage.gate.confirming.wait())
         client.connection.abort()
         stage.gate.confirms.set()
-        await soon(client.task)
         assert await line(stage.upstream.far) == b""
+        stage.upstream.far.abort()
+        await soon(client.task)
 
 
 @pytest.mark.parametrize("where", ["gate", "upstream", "confirm", "session"])

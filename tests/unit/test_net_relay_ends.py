@@ -45,6 +45,22 @@ async def test_a_client_that_ends_its_half_still_gets_the_answer(tls, kind):
     rig.leave()
 
 
+@KINDS
+@on_both_loops
+async def test_a_client_that_ended_its_half_before_the_session_still_gets_the_answer(tls, kind):
+    rig = await make_rig(tls, kind)
+    assert rig.client.channel.finish(clean=True)
+    await turns()
+    relaying = rig.start(to_upstream=b"a1 LOGOUT\r\n")
+    assert await read_all(rig.upstream) == b"a1 LOGOUT\r\n"
+    answering = asyncio.create_task(rig.upstream.send(BIG))
+    assert await read_exactly(rig.client, len(BIG)) == BIG
+    await answering
+    await asyncio.gather(rig.upstream.close(), read_all(rig.client))
+    assert (await relaying).end is RelayEnd.CLIENT_CLOSED
+    rig.leave()
+
+
 @pytest.mark.parametrize("kind", ["tls-plain", "tls-tls"])
 @on_both_loops
 async def test_an_end_that_comes_in_one_piece_with_the_last_words_is_heard(tls, kind):
