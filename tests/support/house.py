@@ -16,7 +16,7 @@ from auth.accounts import Accounts, Actor
 from auth.hashing import Cost, Hasher
 from auth.secret import Secret
 from config.load import load
-from config.scaffold import init_dir
+from config.scaffold import CONFIG_NAME, init_dir
 from proxy.cli.app import program
 from proxy.opening import key_ring, make_store, open_store
 
@@ -76,9 +76,19 @@ def code(seed: Secret) -> str:
 
 
 def make_house(folder: Path) -> House:
-    """Make a configuration whose hashes cost as little as is allowed."""
+    """Make a configuration whose hashes cost as little as is allowed, with an empty store.
+
+    Keys, certificates and schema take half a second, so houses are copies of the first one beside them.
+    """
+    first = folder.parent.parent / "the-first-house"
+    if not (first / CONFIG_NAME).exists():
+        _build(first)
+    shutil.copytree(first, folder, dirs_exist_ok=True)
+    return House(folder / CONFIG_NAME)
+
+
+def _build(folder: Path) -> None:
     file = init_dir(folder)
     cheap = "\n[policy.hashing]\nprimary = { memory_kib = 19456, passes = 2 }\n"
     file.write_text(file.read_text(encoding="utf-8") + cheap, encoding="utf-8")
     asyncio.run(make_store(load(file)))
-    return House(file)
