@@ -1,16 +1,18 @@
 """A store in a folder, with accounts on top: cheap hashes, a clock that stands still, and codes for it."""
 
 import sqlite3
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Iterator
 from contextlib import asynccontextmanager, closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pyotp
+import pytest
+from sqlalchemy import text
 
 from auth import apppassword
-from auth.accounts import Accounts, Actor, Enrolment, Minted, MintRequest, Proof
+from auth.accounts import AccountError, Accounts, Actor, Enrolment, Minted, MintRequest, Problem, Proof
 from auth.hashing import Cost, Hasher
 from auth.keycheck import vouch
 from auth.seal import KeyRing
@@ -85,6 +87,22 @@ class Office:
 
 def wish(label: str = "phone", **more: Any) -> MintRequest:
     return MintRequest(label=label, **({"scopes": {Scope.MAIL}} | more))
+
+
+async def refusal(deed: Awaitable[object]) -> Problem:
+    """Give what a deed is refused for."""
+    with pytest.raises(AccountError) as refused:
+        await deed
+    return refused.value.problem
+
+
+async def failures(here: Office) -> list[int]:
+    """Give all counts of wrong primary passwords and codes."""
+
+    def look(tx):
+        return [row.failures for row in tx.execute(text("SELECT failures FROM failure ORDER BY failures"))]
+
+    return await here.store.read(look)
 
 
 def urls(folder: Path) -> tuple[str, str]:

@@ -3,7 +3,6 @@
 import asyncio
 
 import pytest
-from sqlalchemy import text
 
 from auth.accounts import AccountError, Problem, Proof
 from auth.hashing import Busy, Cost, Hasher, Lane
@@ -14,22 +13,22 @@ from auth.secret import Secret
 from auth.store import keychecks
 from auth.store.errors import StoreUnavailable
 from auth.throttle import PER_ACCOUNT
-from support.office import ALICE, BOB, CHEAP, OPERATOR, OWNER, PRIMARY, Clock, office, raw, wish
+from support.office import (
+    ALICE,
+    BOB,
+    CHEAP,
+    OPERATOR,
+    OWNER,
+    PRIMARY,
+    Clock,
+    failures,
+    office,
+    raw,
+    refusal,
+    wish,
+)
 
 WRONG = Secret("wrong horse battery")
-
-
-async def refusal(deed) -> Problem:
-    with pytest.raises(AccountError) as refused:
-        await deed
-    return refused.value.problem
-
-
-async def failures(here) -> list[int]:
-    def look(tx):
-        return [row.failures for row in tx.execute(text("SELECT failures FROM failure ORDER BY failures"))]
-
-    return await here.store.read(look)
 
 
 async def test_the_primary_password_and_a_code_open_a_mint(tmp_path):

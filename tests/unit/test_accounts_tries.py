@@ -3,29 +3,15 @@
 import asyncio
 
 import pytest
-from sqlalchemy import text
 
 from auth.accounts import AccountError, Actor, Problem, Proof
 from auth.seal import KeyRing
 from auth.secret import Secret
 from auth.store.proofs import Failures, set_failures
 from auth.throttle import PER_ACCOUNT, PER_ADDRESS
-from support.office import ALICE, OPERATOR, OWNER, office, wish
+from support.office import ALICE, OPERATOR, OWNER, failures, office, refusal, wish
 
 WRONG = Secret("wrong horse battery")
-
-
-async def refusal(deed) -> Problem:
-    with pytest.raises(AccountError) as refused:
-        await deed
-    return refused.value.problem
-
-
-async def failures(here) -> list[int]:
-    def look(tx):
-        return [row.failures for row in tx.execute(text("SELECT failures FROM failure ORDER BY failures"))]
-
-    return await here.store.read(look)
 
 
 async def test_failures_make_wait_and_a_right_proof_clears_them(tmp_path):
