@@ -27,6 +27,8 @@ from argon2 import PasswordHasher, Type
 from argon2.exceptions import HashingError, InvalidHashError, VerificationError, VerifyMismatchError
 from argon2.low_level import error_to_str
 
+from auth.handover import handed_over
+
 T = TypeVar("T")
 
 HASH_OCTETS: Final = 32
@@ -146,18 +148,15 @@ class Lanes:
             raise Busy("queue full")
         place: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         queue.append(place)
+
+        def leave() -> None:
+            with contextlib.suppress(ValueError):  # refused meanwhile
+                queue.remove(place)
+
         try:
-            async with asyncio.timeout(bounds.deadline_s):
-                await place
-        except BaseException as error:
-            if place.done() and not place.cancelled() and place.exception() is None:
-                self._release(lane)  # the slot was handed over in the same turn
-            else:
-                with contextlib.suppress(ValueError):
-                    queue.remove(place)
-            if isinstance(error, TimeoutError):
-                raise Busy("deadline passed") from None
-            raise
+            await handed_over(place, bounds.deadline_s, give_back=lambda: self._release(lane), leave=leave)
+        except TimeoutError:
+            raise Busy("deadline passed") from None
 
     def _done(self, loop: asyncio.AbstractEventLoop, lane: Lane) -> None:
         """Called in the worker's thread."""

@@ -20,6 +20,7 @@ from collections.abc import AsyncIterator, Hashable
 from dataclasses import dataclass
 from typing import Final
 
+from auth.handover import handed_over
 from auth.hashing import Busy, processors
 
 AT_A_TIME: Final = 16
@@ -136,16 +137,14 @@ class Turns:
         place: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         ring.add(asker.origin, place)
         try:
-            async with asyncio.timeout(self._deadline_s):
-                await place
-        except BaseException as error:
-            if place.done() and not place.cancelled() and place.exception() is None:
-                self._leave(asker)  # the turn was handed over at the same moment
-            else:
-                ring.remove(asker.origin, place)
-            if isinstance(error, TimeoutError):
-                raise Busy("a sign-in waited too long for its turn") from None
-            raise
+            await handed_over(
+                place,
+                self._deadline_s,
+                give_back=lambda: self._leave(asker),
+                leave=lambda: ring.remove(asker.origin, place),
+            )
+        except TimeoutError:
+            raise Busy("a sign-in waited too long for its turn") from None
 
     def _leave(self, asker: Asker) -> None:
         """Give a turn back and hand the free ones to those who wait."""

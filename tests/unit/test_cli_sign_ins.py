@@ -17,17 +17,11 @@ PRINTER = "printer@example.org"
 NOW = 1_800_000_000
 
 
-@pytest.fixture(scope="module")
-def built(tmp_path_factory: pytest.TempPathFactory) -> House:
-    """A house with a printer, made once."""
-    house = make_house(tmp_path_factory.mktemp("built") / "w")
+@pytest.fixture
+def house(tmp_path: Path) -> House:
+    house = make_house(tmp_path / "w")
     house.ask("account", "add", PRINTER, "--service")
     return house
-
-
-@pytest.fixture
-def house(built: House, tmp_path: Path) -> House:
-    return built.copy(tmp_path / "w")
 
 
 def minted(house: House, label: str) -> str:
