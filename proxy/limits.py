@@ -33,6 +33,8 @@ COMMANDS_PER_CONNECTION: Final = 100
 """Commands before sign-in, good ones too: a client needs a dozen, and a flood of NOOP owns the processor."""
 SIGN_IN_FAILURES_PER_CONNECTION: Final = 5
 """Refused sign-ins before BYE; at least three, Claws Mail takes an early BYE for an outage."""
+RETRY_AFTER_S: Final = 30
+"""What HTTP clients are told to wait after 429 and 503."""
 
 # --- IMAP before sign-in (RFC 9051, RFC 7888, RFC 2971) -------------------------------------------
 
@@ -101,6 +103,8 @@ ACTIVITY_PENDING: Final = 10_000
 """Records kept while the activity store cannot be written."""
 STOP_S: Final = 0.5
 """What connections get to end by themselves when the server stops, and then to hear BYE."""
+STOP_UNDER_WAY_S: Final = 30.0
+"""What a message or a request under way gets to be finished when the server stops."""
 
 # --- embedded mail ---------------------------------------------------------------------------------
 

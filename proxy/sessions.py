@@ -2,8 +2,9 @@
 
 An `Attempt` is entered under its app password before the row that authorises it is read, and stays entered
 while it is a session: between a revocation's commit and the cut there is no moment in which a use is unknown
-here. A cut marks and calls back; it waits for nothing and never fails. One registry per worker, on one loop;
-nothing here knows protocols, sockets or the store.
+here. A cut marks and calls back; it waits for nothing and never fails. When the server stops, what is under
+way (a message that is being taken) is spared until it is done; a cut spares nothing. One registry per worker,
+on one loop; nothing here knows protocols, sockets or the store.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ _log: Final = logging.getLogger(__name__)
 class Attempt:
     """One try to sign in, and the session it becomes. A context manager: leaving it forgets it."""
 
-    __slots__ = ("_cut", "_index", "_is_session", "_on_cut")
+    __slots__ = ("_cut", "_index", "_is_session", "_on_cut", "_under_way")
 
     def __init__(self, index: Index, on_cut: Callable[[], None]) -> None:
         """Made by `Registry.attempt`."""
@@ -27,6 +28,7 @@ class Attempt:
         self._on_cut = on_cut
         self._cut = False
         self._is_session = False
+        self._under_way = False
 
     def __enter__(self) -> Self:
         self._index.add(self)
@@ -46,6 +48,22 @@ class Attempt:
     def is_session(self) -> bool:
         """Whether the sign-in is done."""
         return self._is_session
+
+    @property
+    def under_way(self) -> bool:
+        """Whether something is being done that a stop of the server waits for."""
+        return self._under_way
+
+    @under_way.setter
+    def under_way(self, value: bool) -> None:
+        self._under_way = value
+        if not value and self._index.stopping:
+            self.end()
+
+    @property
+    def stopping(self) -> bool:
+        """Whether the server stops: the reason of a cut, or of one that is to come."""
+        return self._index.stopping
 
     def enter(self, app_password_id: str) -> None:
         """Be found under this app password from now on. A later call moves it there."""
@@ -75,6 +93,7 @@ class Index:
     """What a registry and its attempts share: every attempt, and those entered, by app password."""
 
     def __init__(self) -> None:
+        self.stopping = False
         self._entered: dict[Attempt, str | None] = {}
         self._by_id: dict[str, dict[Attempt, None]] = {}
 
@@ -137,3 +156,13 @@ class Registry:
     def cut_all(self) -> int:
         """End every attempt and session, those not yet entered under an app password too; how many."""
         return sum(attempt.end() for attempt in self._index.all())
+
+    @property
+    def under_way(self) -> int:
+        """How many are doing something that a stop waits for."""
+        return sum(attempt.under_way for attempt in self._index.all())
+
+    def stop(self) -> int:
+        """End what is not under way, and what is as soon as it is done; how many were ended by this call."""
+        self._index.stopping = True
+        return sum(attempt.end() for attempt in self._index.all() if not attempt.under_way)

@@ -19,8 +19,8 @@ from auth.fault import fault
 from auth.ports import SignIn
 from auth.refusal import Refusal
 from auth.store.rows import GRANTED, SignInRecord
+from proxy import logtext
 from proxy.failures import BUG, UNAVAILABLE
-from proxy.imap import logtext
 from proxy.imap.client_leg import ClientLeg, HangUp, SignInAsked, SwitchToTls
 from proxy.imap.ports import Attempt, Ports, Settings
 from proxy.imap.upstream import SignedIn

@@ -19,8 +19,8 @@ from enum import StrEnum
 from typing import Final
 
 from auth.secret import Secret
-from proxy.imap.logtext import quoted
 from proxy.limits import UPSTREAM_PREAMBLE_OCTETS
+from proxy.logtext import quoted
 
 
 class UpstreamState(StrEnum):

@@ -1,9 +1,20 @@
-"""The IMAP reply for every reason there is."""
+"""The reply for every reason there is, on every protocol."""
 
 import pytest
 
 from auth.refusal import Reason, Refusal
-from proxy.failures import BUG, IMAP, UNAVAILABLE, House, imap_no
+from proxy.failures import (
+    BUG,
+    CHALLENGE,
+    HTTP,
+    IMAP,
+    SMTP,
+    UNAVAILABLE,
+    House,
+    http_refusal,
+    imap_no,
+    smtp_refusal,
+)
 from scopes.model import Scope
 
 HOUSE = House(host="mail.example.org", portal_url="https://mail.example.org/passwords")
@@ -24,6 +35,39 @@ WORDS = {
     Reason.UNAVAILABLE: "NO [UNAVAILABLE] sign-in is not possible at the moment, try again later",
     Reason.BUG: "NO [SERVERBUG] internal error, please tell whoever runs this server",
 }
+SMTP_WORDS = {
+    Reason.BAD_CREDENTIALS: b"535 5.7.8 wrong name or app-specific password\r\n",
+    Reason.NOT_APP_PASSWORD: (
+        b"535 5.7.8 app-specific password required: https://mail.example.org/passwords\r\n"
+    ),
+    Reason.REVOKED: b'535 5.7.8 the app-specific password "phone" was revoked\r\n',
+    Reason.EXPIRED: b'535 5.7.8 the app-specific password "phone" has expired\r\n',
+    Reason.WRONG_SCOPE: (
+        b'535 5.7.8 the app-specific password "phone" opens contacts and events, not mail\r\n'
+    ),
+    Reason.ADDRESS_NOT_ALLOWED: (
+        b'535 5.7.8 the app-specific password "phone" opens contacts and events, '
+        b"but not from your address\r\n"
+    ),
+    Reason.TOO_MUCH_WORK: b"454 4.7.0 too many wrong sign-ins from your address, try again later\r\n",
+    Reason.UNAVAILABLE: b"454 4.7.0 sign-in is not possible at the moment, try again later\r\n",
+    Reason.BUG: b"451 4.3.0 internal error, please tell whoever runs this server\r\n",
+}
+HTTP_WORDS = {
+    Reason.BAD_CREDENTIALS: (401, "wrong name or app-specific password"),
+    Reason.NOT_APP_PASSWORD: (401, "app-specific password required: https://mail.example.org/passwords"),
+    Reason.REVOKED: (401, 'the app-specific password "phone" was revoked'),
+    Reason.EXPIRED: (401, 'the app-specific password "phone" has expired'),
+    Reason.WRONG_SCOPE: (
+        403, 'the app-specific password "phone" opens contacts and events, not contacts or events',
+    ),
+    Reason.ADDRESS_NOT_ALLOWED: (
+        403, 'the app-specific password "phone" opens contacts and events, but not from your address',
+    ),
+    Reason.TOO_MUCH_WORK: (429, "too many wrong sign-ins from your address, try again later"),
+    Reason.UNAVAILABLE: (503, "sign-in is not possible at the moment, try again later"),
+    Reason.BUG: (500, "internal error, please tell whoever runs this server"),
+}  # fmt: skip
 TEMPORARY = (Reason.UNAVAILABLE, Reason.BUG, Reason.TOO_MUCH_WORK)
 
 
@@ -40,11 +84,24 @@ def refusal(reason: Reason, label: str | None = "phone") -> Refusal:
 
 def test_every_reason_has_a_reply():
     assert set(IMAP) == set(WORDS) == set(Reason)
+    assert set(SMTP) == set(SMTP_WORDS) == set(Reason)
+    assert set(HTTP) == set(HTTP_WORDS) == set(Reason)
 
 
 @pytest.mark.parametrize("reason", Reason)
 def test_reply(reason):
     assert imap_no(refusal(reason), HOUSE) == WORDS[reason]
+    assert smtp_refusal(refusal(reason), HOUSE) == SMTP_WORDS[reason]
+    answer = http_refusal(refusal(reason), HOUSE)
+    assert (answer.status, answer.body.decode()) == (HTTP_WORDS[reason][0], HTTP_WORDS[reason][1] + "\n")
+
+
+@pytest.mark.parametrize("reason", Reason)
+def test_only_a_wrong_password_is_asked_for_again_and_an_outage_says_when(reason):
+    fields = dict(http_refusal(refusal(reason), HOUSE).fields)
+    status = HTTP[reason]
+    assert (CHALLENGE in fields.items()) == (status == 401)
+    assert ("Retry-After" in fields) == (status in (429, 503))
 
 
 @pytest.mark.parametrize("reason", Reason)
@@ -59,6 +116,8 @@ def test_a_reply_fits_into_a_line_and_says_nothing_for_the_log(reason):
 @pytest.mark.parametrize("reason", TEMPORARY)
 def test_what_is_temporary_never_looks_like_a_wrong_password(reason):
     assert "AUTHENTICATIONFAILED" not in imap_no(refusal(reason), HOUSE)
+    assert smtp_refusal(refusal(reason), HOUSE).startswith(b"4")
+    assert http_refusal(refusal(reason), HOUSE).status in (429, 500, 503)
 
 
 def test_without_a_portal_the_user_is_told_whom_to_ask():

@@ -145,3 +145,28 @@ def test_nothing_is_kept_of_sessions_that_are_over():
     del held, attempt
     gc.collect()
     assert seen() is None
+
+
+def test_a_stop_spares_what_is_under_way_until_it_is_done():
+    registry, ended = Registry(), Ended()
+    with registry.attempt(ended.by("idle")), registry.attempt(ended.by("sending")) as sending:
+        sending.under_way = True
+        assert (registry.stop(), ended, registry.under_way) == (1, ["idle"], 1)
+        sending.under_way = False
+        assert (ended, sending.stopping) == (["idle", "sending"], True)
+
+
+def test_a_cut_spares_nothing():
+    registry, ended = Registry(), Ended()
+    with registry.attempt(ended.by("sending")) as sending:
+        sending.enter("ap_1")
+        sending.under_way = True
+        assert (registry.cut(["ap_1"]), ended, sending.stopping) == (1, ["sending"], False)
+
+
+def test_what_is_done_while_nothing_stops_goes_on():
+    registry, ended = Registry(), Ended()
+    with registry.attempt(ended.by("sending")) as sending:
+        sending.under_way = True
+        sending.under_way = False
+        assert (ended, sending.cut, registry.under_way) == ([], False, 0)

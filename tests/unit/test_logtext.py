@@ -2,7 +2,7 @@
 
 import pytest
 
-from proxy.imap.logtext import name, quoted
+from proxy.logtext import name, quoted
 
 
 @pytest.mark.parametrize(
