@@ -106,6 +106,23 @@ STOP_S: Final = 0.5
 STOP_UNDER_WAY_S: Final = 30.0
 """What a message or a request under way gets to be finished when the server stops."""
 
+# --- DAV, the scope wall -----------------------------------------------------------------------------
+
+DAV_XML_OCTETS: Final = 1_048_576
+"""A request's XML body; a multiget of 5,000 long paths fits."""
+DAV_XML_ELEMENTS: Final = 5_000
+"""In a request's XML body; clients ask for some hundreds of objects at a time."""
+DAV_XML_DEPTH: Final = 64
+"""Nesting in XML, both ways; the deepest calendar filters need a dozen."""
+DAV_ASK_OCTETS: Final = 8 * 1_048_576
+"""The answer to a question of our own; a listing of some ten thousand paths fits."""
+DAV_KIND_S: Final = 60.0
+"""How long the kind of a path of the client's own may be remembered."""
+DAV_KINDS: Final = 2_048
+"""Paths remembered for one account."""
+DAV_KIND_ACCOUNTS: Final = 1_024
+"""Accounts with remembered paths; the one not asked for longest is forgotten."""
+
 # --- embedded mail ---------------------------------------------------------------------------------
 
 EMBEDDED_MESSAGE_OCTETS: Final = 50 * 1_048_576
