@@ -32,7 +32,7 @@ from proxy.activity import Activity
 from proxy.embedded.children import EmbeddedMail
 from proxy.failures import House
 from proxy.imap.front_end import ImapFrontEnd
-from proxy.imap.ports import Ports, Settings
+from proxy.imap.ports import Settings
 from proxy.imap.upstream import ImapUpstream
 from proxy.limits import STOP_S
 from proxy.net.accept import AcceptLoop, listen
@@ -40,6 +40,7 @@ from proxy.net.certificates import Certificates
 from proxy.net.strangers import Strangers
 from proxy.net.tls import CertificateFiles, client_context
 from proxy.opening import key_ring, make_hasher, open_store
+from proxy.ports import Ports
 from proxy.process import Stop, on_signal
 from proxy.sessions import Registry
 from proxy.upstreams.authzid import Authzid
@@ -112,10 +113,10 @@ async def _start(config: models.Config, stack: AsyncExitStack, stop: Stop) -> di
         Ports(
             gate=Gate(store, hasher, keys, throttle),
             registry=registry,
-            upstream=upstream,
             recorder=activity,
             strangers=strangers,
         ),
+        upstream,
         Settings(
             house=House(host=config.server.public_host, portal_url=config.server.portal_url),
             tls=lambda: certificates.context,

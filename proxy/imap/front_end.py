@@ -12,9 +12,10 @@ import logging
 
 from auth.fault import fault
 from proxy.imap.conversation import Conversation
-from proxy.imap.ports import Ports, Settings
+from proxy.imap.ports import Settings, Upstream
 from proxy.limits import CLOSE_S, STOP_S
 from proxy.net.connection import Connection, ConnectionLost
+from proxy.ports import Ports
 
 log = logging.getLogger(__name__)
 
@@ -22,8 +23,9 @@ log = logging.getLogger(__name__)
 class ImapFrontEnd:
     """Serves IMAP connections; `handle` is given to the accept loop."""
 
-    def __init__(self, ports: Ports, settings: Settings) -> None:
+    def __init__(self, ports: Ports, upstream: Upstream, settings: Settings) -> None:
         self._ports = ports
+        self._upstream = upstream
         self._settings = settings
 
     async def handle(self, connection: Connection, *, implicit_tls: bool) -> None:
@@ -36,7 +38,9 @@ class ImapFrontEnd:
             connection.abort()
 
     async def _serve(self, connection: Connection, *, implicit_tls: bool) -> None:
-        conversation = Conversation(connection, self._ports, self._settings, secure=implicit_tls)
+        conversation = Conversation(
+            connection, self._ports, self._upstream, self._settings, secure=implicit_tls
+        )
         try:
             async with asyncio.timeout(self._settings.sign_in_s) as limit:
                 if implicit_tls:

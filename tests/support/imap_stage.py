@@ -15,9 +15,10 @@ from auth.refusal import Refusal
 from auth.store.rows import SignInRecord
 from proxy.failures import House
 from proxy.imap.front_end import ImapFrontEnd
-from proxy.imap.ports import Ports, Settings
+from proxy.imap.ports import Settings
 from proxy.imap.upstream import SignedIn
 from proxy.net.connection import Connection, ConnectionLost
+from proxy.ports import Ports
 from proxy.sessions import Registry
 from scopes.model import Grant, Scope
 from support.sockets import GIVE_UP_S, Tls, connections, tcp_pair, turns
@@ -129,7 +130,6 @@ class Stage:
         return Ports(
             gate=self.gate,
             registry=self.registry,
-            upstream=self.upstream,
             recorder=self,
             strangers=self,
         )
@@ -151,7 +151,7 @@ class Stage:
         )
 
     def serve(self, near: Connection, *, implicit_tls: bool = True) -> asyncio.Task[None]:
-        front_end = ImapFrontEnd(self.ports(), self.settings())
+        front_end = ImapFrontEnd(self.ports(), self.upstream, self.settings())
         return asyncio.create_task(front_end.handle(near, implicit_tls=implicit_tls))
 
     @asynccontextmanager

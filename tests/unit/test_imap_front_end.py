@@ -211,7 +211,7 @@ async def test_no_more_is_held_than_there_is_room_for(tls):
     stage = Stage(tls)
     stage.upstream.holds.clear()
     far, near = connections()
-    conversation = Conversation(near, stage.ports(), stage.settings(), secure=True)
+    conversation = Conversation(near, stage.ports(), stage.upstream, stage.settings(), secure=True)
     async with asyncio.timeout(10) as limit:
         running = asyncio.create_task(conversation.run(limit))
         await far.send(LOGIN)
@@ -234,7 +234,9 @@ async def test_a_sign_in_at_work_is_no_idle_stranger(tls):
     stage.gate.answer = Refusal(reason=Reason.BAD_CREDENTIALS)
     far, near = connections()
     serving = asyncio.create_task(
-        Conversation(near, stage.ports(), stage.settings(), secure=True).run(asyncio.timeout(None))
+        Conversation(near, stage.ports(), stage.upstream, stage.settings(), secure=True).run(
+            asyncio.timeout(None)
+        )
     )
     assert await line(far) == GREETING
     await soon(lambda: near.waiting)
@@ -319,7 +321,7 @@ async def test_the_time_for_sign_in_is_bounded_wherever_it_waits(tls, where):
 async def test_the_time_for_sign_in_is_lifted_from_the_session(tls):
     stage = Stage(tls)
     far, near = connections()
-    conversation = Conversation(near, stage.ports(), stage.settings(), secure=True)
+    conversation = Conversation(near, stage.ports(), stage.upstream, stage.settings(), secure=True)
     async with asyncio.timeout(10) as limit:
         running = asyncio.create_task(conversation.run(limit))
         await far.send(LOGIN)
