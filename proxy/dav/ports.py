@@ -101,7 +101,7 @@ class PassAnswer:
 
 @dataclass(frozen=True, slots=True)
 class FilterAnswer:
-    """The upstream's body goes through `filter`; its length is not known before, and its ETag does not hold."""
+    """The upstream's body goes through `filter`; its length is not known before, its ETag does not hold."""
 
     fields: Fields
     filter: Filter
