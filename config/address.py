@@ -1,11 +1,16 @@
 """Addresses: where the server behind the gate is, and where the gate itself listens.
 
-An upstream address is one of four forms, and none of them is plain TCP:
+An upstream address names the protocol that is spoken there, but for the last two forms, which all have:
 
-    imaps://HOST[:PORT]            TLS from the first octet (RFC 8314), port 993
-    imap+starttls://HOST[:PORT]    STARTTLS (RFC 9051 §6.2.1), never without it, port 143
+    imaps://HOST[:PORT]            IMAP, TLS from the first octet (RFC 8314), port 993
+    imap+starttls://HOST[:PORT]    IMAP, STARTTLS (RFC 9051 §6.2.1), never without it, port 143
+    smtps://HOST[:PORT]            submission, TLS from the first octet (RFC 8314), port 465
+    smtp+starttls://HOST[:PORT]    submission, STARTTLS (RFC 3207), never without it, port 587
+    smtp://HOST[:PORT]             submission in clear, to this machine alone, port 25
+    https://HOST[:PORT]            CalDAV and CardDAV, port 443
+    http://HOST[:PORT]             the same in clear, to this machine alone, port 80
     unix:/PATH                     a Unix socket; a relative path is taken from the config file's folder
-    embedded                       the mail server that Wicketgate runs itself
+    embedded                       the server that Wicketgate runs itself
 
 Nothing here resolves a name, opens a socket or looks at a file.
 """
@@ -26,7 +31,14 @@ SOCKET_PATH_OCTETS: Final = 103
 _HOST_OCTETS: Final = 253
 _LABEL: Final = re.compile(r"(?!-)[a-z0-9_-]{1,63}(?<!-)\Z")
 _PORT: Final = re.compile(r"[0-9]{1,5}\Z")
-_FORMS: Final = "write imaps://HOST, imap+starttls://HOST, unix:/PATH or embedded"
+
+
+class Speaks(StrEnum):
+    """The protocol behind an address."""
+
+    IMAP = "IMAP"
+    SUBMISSION = "submission"
+    DAV = "CalDAV and CardDAV"
 
 
 class AddressKind(StrEnum):
@@ -34,11 +46,36 @@ class AddressKind(StrEnum):
 
     IMAPS = "imaps"
     IMAP_STARTTLS = "imap+starttls"
+    SMTPS = "smtps"
+    SMTP_STARTTLS = "smtp+starttls"
+    SMTP = "smtp"
+    HTTPS = "https"
+    HTTP = "http"
     UNIX = "unix"
     EMBEDDED = "embedded"
 
 
-_DEFAULT_PORT: Final = {AddressKind.IMAPS: 993, AddressKind.IMAP_STARTTLS: 143}
+_DEFAULT_PORT: Final = {
+    AddressKind.IMAPS: 993,
+    AddressKind.IMAP_STARTTLS: 143,
+    AddressKind.SMTPS: 465,
+    AddressKind.SMTP_STARTTLS: 587,
+    AddressKind.SMTP: 25,
+    AddressKind.HTTPS: 443,
+    AddressKind.HTTP: 80,
+}
+_CLEAR: Final = frozenset({AddressKind.SMTP, AddressKind.HTTP})
+_STARTTLS: Final = frozenset({AddressKind.IMAP_STARTTLS, AddressKind.SMTP_STARTTLS})
+_SCHEMES: Final = {
+    Speaks.IMAP: (AddressKind.IMAPS, AddressKind.IMAP_STARTTLS),
+    Speaks.SUBMISSION: (AddressKind.SMTPS, AddressKind.SMTP_STARTTLS, AddressKind.SMTP),
+    Speaks.DAV: (AddressKind.HTTPS, AddressKind.HTTP),
+}
+_FORMS: Final = {
+    Speaks.IMAP: "write imaps://HOST, imap+starttls://HOST, unix:/PATH or embedded",
+    Speaks.SUBMISSION: "write smtps://HOST, smtp+starttls://HOST, unix:/PATH or embedded",
+    Speaks.DAV: "write https://HOST, unix:/PATH or embedded",
+}
 
 
 class AddressError(ValueError):
@@ -60,9 +97,19 @@ class Address:
     path: Path | None = None
 
     @property
-    def over_tls(self) -> bool:
-        """Whether the way there is TCP, and so TLS with a checked certificate."""
+    def over_tcp(self) -> bool:
+        """Whether the way there is TCP."""
         return self.kind in _DEFAULT_PORT
+
+    @property
+    def over_tls(self) -> bool:
+        """Whether the way there is TLS with a checked certificate; all TCP is, but within this machine."""
+        return self.over_tcp and self.kind not in _CLEAR
+
+    @property
+    def starttls(self) -> bool:
+        """Whether TLS begins at the protocol's own command."""
+        return self.kind in _STARTTLS
 
     def __str__(self) -> str:
         match self.kind:
@@ -85,7 +132,7 @@ class Listen:
         return joined(self.host, self.port)
 
 
-def parse(text: str, folder: Path = Path()) -> Address:
+def parse(text: str, folder: Path = Path(), speaks: Speaks = Speaks.IMAP) -> Address:
     """Read an upstream address; relative socket paths start at `folder`. Raises AddressError."""
     if text == "embedded":
         return Address(kind=AddressKind.EMBEDDED)
@@ -93,9 +140,9 @@ def parse(text: str, folder: Path = Path()) -> Address:
         return Address(kind=AddressKind.UNIX, path=_socket_path(text.removeprefix("unix:"), folder))
     scheme, separator, rest = text.partition("://")
     if not separator:
-        raise AddressError(f"{text!r} is not an address", _FORMS)
-    if scheme not in (AddressKind.IMAPS, AddressKind.IMAP_STARTTLS):
-        raise AddressError(f"{scheme}:// is not a kind of upstream address", _scheme_hint(scheme))
+        raise AddressError(f"{text!r} is not an address", _FORMS[speaks])
+    if scheme not in _SCHEMES[speaks]:
+        raise AddressError(f"{scheme}:// is not an address for {speaks}", _scheme_hint(scheme, speaks))
     kind = AddressKind(scheme)
     if "@" in rest:
         hint = f"write {kind}://HOST or {kind}://HOST:PORT, nothing more; sign_in holds the user"
@@ -103,7 +150,17 @@ def parse(text: str, folder: Path = Path()) -> Address:
     host, port = _split(rest.removesuffix("/"), f"write {kind}://HOST or {kind}://HOST:PORT, nothing more")
     if port == 0:
         raise AddressError("port 0 cannot be connected to", f"leave the port out for {_DEFAULT_PORT[kind]}")
+    if kind in _CLEAR and not is_this_machine(host):
+        raise AddressError(f"{kind}:// goes in clear, and {host} is another machine", _FORMS[speaks])
     return Address(kind=kind, host=host, port=_DEFAULT_PORT[kind] if port is None else port)
+
+
+def is_this_machine(host: str) -> bool:
+    """Whether a host can be nothing but this machine."""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def parse_listen(text: str) -> Listen:
@@ -185,10 +242,8 @@ def _port(text: str, hint: str) -> int:
     return int(text)
 
 
-def _scheme_hint(scheme: str) -> str:
+def _scheme_hint(scheme: str, speaks: Speaks) -> str:
     """Say what to write instead of a scheme that is not offered."""
-    if scheme == "imap":
+    if scheme == "imap" and speaks is Speaks.IMAP:
         return "plain IMAP is not offered; write imap+starttls:// or imaps://, or unix: for the same machine"
-    if scheme.startswith(("smtp", "lmtp", "http")):
-        return "this version speaks IMAP only; " + _FORMS
-    return _FORMS
+    return _FORMS[speaks]

@@ -6,16 +6,18 @@ looks at a file, a name server or a socket.
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Annotated, Final
 
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo
 
-from config.address import Address, AddressError, Listen, host_name, parse, parse_listen
+from config.address import Address, AddressError, Listen, Speaks, host_name, parse, parse_listen
 from config.places import NoHome, located
 from config.problems import wrong
 
 _NO_HOME_HINT: Final = "write the whole path"
+_FIELD_NAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9-]{0,63}\Z")
 
 
 def url_of(path: Path) -> str:
@@ -76,15 +78,20 @@ def _certificate_name(value: str) -> str:
     return star + _host(value.removeprefix("*."))
 
 
-def _upstream_address(value: object, info: ValidationInfo) -> Address:
-    if isinstance(value, Address):
-        return value
-    if not isinstance(value, str):
-        raise wrong("is not text in quotes", 'write it as in "imaps://mail.example.org"')
-    try:
-        return parse(value, folder_of(info))
-    except AddressError as error:
-        raise wrong(str(error), error.hint) from None
+def _address_for(speaks: Speaks, example: str) -> BeforeValidator:
+    """Read the address of a server that speaks this."""
+
+    def read(value: object, info: ValidationInfo) -> Address:
+        if isinstance(value, Address):
+            return value
+        if not isinstance(value, str):
+            raise wrong("is not text in quotes", f'write it as in "{example}"')
+        try:
+            return parse(value, folder_of(info), speaks)
+        except AddressError as error:
+            raise wrong(str(error), error.hint) from None
+
+    return BeforeValidator(read)
 
 
 def _listen(value: object) -> Listen:
@@ -98,10 +105,21 @@ def _listen(value: object) -> Listen:
         raise wrong(str(error), error.hint) from None
 
 
+def _field_name(value: str) -> str:
+    """The name of an HTTP field, a token (RFC 9110 §5.6.2) of letters, digits and hyphens."""
+    if not _FIELD_NAME.match(value):
+        hint = 'write letters, digits and hyphens, as in "X-Remote-User"'
+        raise wrong("is not the name of an HTTP field", hint)
+    return value
+
+
 ConfigPath = Annotated[Path, BeforeValidator(_path)]
 HostName = Annotated[str, AfterValidator(_host)]
 CertificateName = Annotated[str, AfterValidator(_certificate_name)]
-UpstreamAddress = Annotated[Address, BeforeValidator(_upstream_address)]
+ImapAddress = Annotated[Address, _address_for(Speaks.IMAP, "imaps://mail.example.org")]
+SubmissionAddress = Annotated[Address, _address_for(Speaks.SUBMISSION, "smtps://mail.example.org")]
+DavAddress = Annotated[Address, _address_for(Speaks.DAV, "unix:/run/radicale.sock")]
+FieldName = Annotated[str, AfterValidator(_field_name)]
 ListenAddress = Annotated[Listen, BeforeValidator(_listen)]
 ShortText = Annotated[str, Field(min_length=1, max_length=200)]
 WholeNumber = Annotated[int, Field(strict=True)]

@@ -10,6 +10,7 @@ import os
 import ssl
 import stat
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from cryptography.hazmat.primitives import serialization
 
 from config.keys import read_key
 from config.models import Config
-from config.parts import Pair, Parts, parts_of
+from config.parts import Behind, Pair, Parts, parts_of
 from config.private import PrivateFileError, access_hint, read_secret_text, reason
 from config.problems import Problem
 
@@ -42,7 +43,8 @@ def inspect_parts(parts: Parts, file: Path, now: datetime) -> list[Problem]:
             read_key(path)
         except PrivateFileError as error:
             problems.append(Problem(file=file, key=f"keys.files.{name}", what=str(error), hint=error.hint))
-    problems += _upstream(parts, file)
+    for name, behind in parts.behind.items():
+        problems += _upstream(behind, file, f"upstream.{name}", now)
     if parts.data is not None:
         problems += folder_problems(parts.data, file, "server.data")
     if parts.store is not None:
@@ -77,18 +79,23 @@ def folder_problems(folder: Path, file: Path, key: str) -> Iterator[Problem]:
         yield Problem(file=file, key=key, what=f"everybody can write to the folder {folder}", hint=hint)
 
 
-def _upstream(parts: Parts, file: Path) -> Iterator[Problem]:
-    """Look at the secret and the authorities for the server behind."""
-    if parts.secret_file is not None:
+def _upstream(behind: Behind, file: Path, key: str, now: datetime) -> Iterator[Problem]:
+    """Look at the secret, the authorities and the certificate for one server behind."""
+    if behind.secret_file is not None:
         try:
-            read_secret_text(parts.secret_file)
+            read_secret_text(behind.secret_file)
         except PrivateFileError as error:
-            key = "upstream.imap.sign_in.secret_file"
-            yield Problem(file=file, key=key, what=str(error), hint=error.hint)
-    if parts.ca_file is not None:
-        read = _read_certificates(parts.ca_file, file, "upstream.imap.ca_file")
+            where = f"{key}.sign_in.secret_file"
+            yield Problem(file=file, key=where, what=str(error), hint=error.hint)
+    if behind.ca_file is not None:
+        read = _read_certificates(behind.ca_file, file, f"{key}.ca_file")
         if isinstance(read, Problem):
             yield read
+    pair = Pair(names=(), certificate=behind.client_certificate, key=behind.client_key)
+    words = {"certificate": f"{key}.client_certificate", "key": f"{key}.client_key"}
+    for problem in _certificate(pair, file, key, now):
+        last = problem.key.removeprefix(f"{key}.")
+        yield replace(problem, key=words.get(last, problem.key))
 
 
 def _certificate(pair: Pair, file: Path, key: str, now: datetime) -> Iterator[Problem]:

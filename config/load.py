@@ -31,24 +31,24 @@ _NEAR: Final = 0.6
 
 LATER: Final[Mapping[str, str]] = MappingProxyType(
     {
-        "listen.submission": "SMTP submission",
-        "listen.submissions": "SMTP submission",
-        "listen.https": "calendars, contacts and the portal",
-        "listen.http": "calendars, contacts and the portal",
-        "upstream.smtp": "SMTP submission",
-        "upstream.contacts": "contacts",
-        "upstream.events": "calendars",
+        "listen.http": "the portal",
         "upstream.imap.proxy_protocol": "the PROXY protocol",
+        "upstream.smtp.proxy_protocol": "the PROXY protocol",
         "domain": "upstreams by domain",
-        "policy.sender": "SMTP submission",
     }
 )
 """Keys that a later version will know, and what they belong to."""
 
+_LATER_KINDS: Final = frozenset({"master", "stored", "oauth2"})
 _LATER_WORDS: Final[Mapping[str, frozenset[str]]] = MappingProxyType(
     {
         "primary.kind": frozenset({"imap"}),
-        "upstream.imap.sign_in.kind": frozenset({"master", "stored", "oauth2", "trusted-header"}),
+        "upstream.imap.sign_in.kind": _LATER_KINDS,
+        "upstream.smtp.sign_in.kind": _LATER_KINDS,
+        "upstream.contacts.sign_in.kind": _LATER_KINDS,
+        "upstream.events.sign_in.kind": _LATER_KINDS,
+        "upstream.contacts.profile": frozenset({"nextcloud", "baikal", "sabredav", "icloud", "generic"}),
+        "upstream.events.profile": frozenset({"nextcloud", "baikal", "sabredav", "icloud", "generic"}),
     }
 )
 

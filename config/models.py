@@ -11,7 +11,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Final, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
+from pydantic import Field, ValidationInfo, field_validator
 
 from config.address import AddressKind, Listen
 from config.fields import (
@@ -20,7 +20,6 @@ from config.fields import (
     HostName,
     ListenAddress,
     ShortText,
-    UpstreamAddress,
     WholeNumber,
     folder_of,
     path_of,
@@ -30,19 +29,12 @@ from config.fields import (
 from config.keys import read_key
 from config.private import PrivateFileError
 from config.problems import ConfigErrors, Problem, wrong
+from config.section import Section
+from config.upstream import Upstreams
 
 MOST_APP_PASSWORDS: Final = 25
-LOGIN_WORDS: Final = ("{email}", "{user}", "{domain}")
 _MOST_KIB: Final = 1_048_576
 _MOST_PASSES: Final = 10
-
-
-class Section(BaseModel):
-    """A table of the file: unknown keys are errors and nothing changes once read."""
-
-    model_config = ConfigDict(
-        frozen=True, extra="forbid", strict=False, arbitrary_types_allowed=True, hide_input_in_errors=True
-    )
 
 
 class Server(Section):
@@ -120,15 +112,24 @@ class Listeners(Section):
         default=(), description="IMAP with TLS from the first octet (993)"
     )
     imap: tuple[ListenAddress, ...] = Field(
-        default=(), validate_default=True, description="IMAP with STARTTLS, required before sign-in (143)"
+        default=(), description="IMAP with STARTTLS, required before sign-in (143)"
+    )
+    submissions: tuple[ListenAddress, ...] = Field(
+        default=(), description="submission with TLS from the first octet (465)"
+    )
+    submission: tuple[ListenAddress, ...] = Field(
+        default=(), description="submission with STARTTLS, required before sign-in (587)"
+    )
+    https: tuple[ListenAddress, ...] = Field(
+        default=(), validate_default=True, description="contacts and calendars, over TLS (443)"
     )
 
-    @field_validator("imap")
+    @field_validator("https")
     @classmethod
     def _each_once(cls, value: tuple[Listen, ...], info: ValidationInfo) -> tuple[Listen, ...]:
-        if "imaps" not in info.data:
+        if len(info.data) < len(cls.model_fields) - 1:  # one of the others is wrong already
             return value
-        taken = (*info.data["imaps"], *value)
+        taken = [place for places in (*info.data.values(), value) for place in places]
         if not taken:
             hint = 'write imaps = ["[::]:993"] or the like'
             raise wrong("nothing to listen on", hint, key="listen")
@@ -215,78 +216,6 @@ class Primary(Section):
     kind: Literal["local"] = Field(default="local", description='"local": kept by Wicketgate, hashed')
 
 
-class SignIn(Section):
-    """How the gate signs in upstream for an account, without a secret of the account's own."""
-
-    kind: Literal["authzid"] = Field(
-        description='"authzid": SASL PLAIN (RFC 4616) as the gate, on behalf of the account'
-    )
-    user: ShortText = Field(description="the gate's own user at the upstream")
-    secret_file: ConfigPath = Field(description="the file with that user's password, one line, mode 0400")
-
-    @field_validator("user")
-    @classmethod
-    def _no_control_characters(cls, value: str) -> str:
-        if not value.isprintable():
-            raise wrong("holds characters that cannot be sent", "write printable characters only")
-        return value
-
-
-class ImapUpstream(Section):
-    """The IMAP server behind the gate."""
-
-    address: UpstreamAddress = Field(
-        description="imaps://HOST, imap+starttls://HOST, unix:/PATH, or embedded for the built-in mail server"
-    )
-    sign_in: SignIn | None = Field(
-        default=None, validate_default=True, description="how the gate signs in there; not for embedded"
-    )
-    login: ShortText = Field(
-        default="{email}", description="the account's login there: {email}, {user}, {domain}"
-    )
-    ca_file: ConfigPath | None = Field(default=None, description="PEM file: trust these authorities alone")
-    server_name: HostName | None = Field(default=None, description="the name to expect in its certificate")
-
-    @field_validator("sign_in")
-    @classmethod
-    def _sign_in_fits(cls, value: SignIn | None, info: ValidationInfo) -> SignIn | None:
-        address = info.data.get("address")
-        if address is None:
-            return value
-        if address.kind is AddressKind.EMBEDDED and value is not None:
-            raise wrong("the embedded server needs no sign_in", "take the line out")
-        if address.kind is not AddressKind.EMBEDDED and value is None:
-            hint = 'write sign_in = { kind = "authzid", user = "gate", secret_file = "upstream.secret" }'
-            raise wrong("is missing", hint)
-        return value
-
-    @field_validator("login")
-    @classmethod
-    def _login_is_a_template(cls, value: str) -> str:
-        left = value
-        for word in LOGIN_WORDS:
-            left = left.replace(word, "")
-        if "{" in left or "}" in left or not value.isprintable():
-            raise wrong("is not a login template", f"the words in braces are {', '.join(LOGIN_WORDS)}")
-        if "{email}" not in value and "{user}" not in value:
-            raise wrong("gives every account the same login", "use {email} or {user} in it")
-        return value
-
-    @field_validator("ca_file", "server_name")
-    @classmethod
-    def _only_over_tls(cls, value: Path | str | None, info: ValidationInfo) -> Path | str | None:
-        address = info.data.get("address")
-        if value is not None and address is not None and not address.over_tls:
-            raise wrong(f"has no meaning for {address}", "take the line out: no TLS is spoken there")
-        return value
-
-
-class Upstreams(Section):
-    """The servers behind the gate."""
-
-    imap: ImapUpstream = Field(description="the table [upstream.imap]")
-
-
 class AppCost(Section):
     """What one argon2id hash of an app password costs, on one lane; stretching gains nothing here."""
 
@@ -319,6 +248,18 @@ class Policy(Section):
         le=MOST_APP_PASSWORDS,
         description="active app passwords of one account",
     )
+    sender: Literal["upstream", "own", "report"] | None = Field(
+        default=None,
+        description='who may be the sender of a message: "upstream" leaves it to the server behind, '
+        '"own" takes the account\'s own addresses alone, "report" writes the others into the log',
+        json_schema_extra={"without": "`own` before the embedded server, else `upstream`"},
+    )
+    message_octets: WholeNumber = Field(
+        default=52_428_800,
+        ge=65_536,
+        le=2_147_483_647,
+        description="the largest message that is taken, the smallest limit of the servers behind (RFC 1870)",
+    )
     hashing: Hashing = Field(default=Hashing(), description="what the hashes cost")
 
 
@@ -331,7 +272,11 @@ class Config(Section):
     store: Store = Field(default_factory=dict, validate_default=True, description="the table [store]")
     keys: Keys = Field(description="the table [keys]")
     primary: Primary = Field(default=Primary(), description="the table [primary]")
-    upstream: Upstreams = Field(description="the table [upstream.imap]")
+    upstream: Upstreams = Field(
+        default_factory=dict,
+        validate_default=True,
+        description="the tables [upstream.imap], [upstream.smtp], [upstream.contacts], [upstream.events]",
+    )
     policy: Policy = Field(default=Policy(), description="the table [policy]")
 
     @field_validator("tls")
@@ -351,6 +296,30 @@ class Config(Section):
         server = info.data.get("server")
         folder = server.data if server is not None else folder_of(info)
         return {"url": url_of(folder / "gate.db"), **value}
+
+    @field_validator("upstream")
+    @classmethod
+    def _behind_every_listener(cls, value: Upstreams, info: ValidationInfo) -> Upstreams:
+        listen = info.data.get("listen")
+        if listen is None:
+            return value
+        for places, behind, table in (
+            (listen.imaps + listen.imap, value.imap, "imap"),
+            (listen.submissions + listen.submission, value.smtp, "smtp"),
+            (listen.https, value.dav, "contacts"),
+        ):
+            if places and behind is None:
+                hint = 'write the table, with address = "embedded" or that of a server'
+                what = f"is missing, and {places[0]} is listened on for it"
+                raise wrong(what, hint, key=f"upstream.{table}")
+        return value
+
+    @property
+    def sender_rule(self) -> Literal["upstream", "own", "report"]:
+        """Who may be the sender of a message."""
+        smtp = self.upstream.smtp
+        embedded = smtp is not None and smtp.address.kind is AddressKind.EMBEDDED
+        return self.policy.sender or ("own" if embedded else "upstream")
 
     @classmethod
     def read(cls, table: dict[str, Any], folder: Path) -> Self:

@@ -15,13 +15,12 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from config.fields import CertificateName, ConfigPath, url_of
 from config.models import Config, Keys, Store
+from config.upstream import SERVICES, DavUpstream, ImapUpstream, SmtpUpstream, TrustedHeader
 
 M = TypeVar("M", bound=BaseModel)
 
 _PATH: Final[TypeAdapter[Path]] = TypeAdapter(ConfigPath)
 _NAMES: Final[TypeAdapter[tuple[str, ...]]] = TypeAdapter(tuple[CertificateName, ...])
-_SIGN_IN: Final = "upstream.imap.sign_in"
-_CA_FILE: Final = "upstream.imap.ca_file"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +33,16 @@ class Pair:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Behind:
+    """The files that the table of one upstream names. None: not there, or not right."""
+
+    secret_file: Path | None = None
+    ca_file: Path | None = None
+    client_certificate: Path | None = None
+    client_key: Path | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Parts:
     """What names a file, a folder or the store. None: it is not there, or not right."""
 
@@ -43,13 +52,12 @@ class Parts:
     keys: Keys | None
     data: Path | None
     store: Store | None
-    secret_file: Path | None
-    ca_file: Path | None
+    behind: Mapping[str, Behind]
+    """By the name of the table in `[upstream]`."""
 
 
 def parts_of(config: Config) -> Parts:
     """Give the parts of a sound configuration."""
-    imap = config.upstream.imap
     pairs = [
         Pair(names=each.names, certificate=each.certificate, key=each.key) for each in config.tls.certificate
     ]
@@ -59,26 +67,39 @@ def parts_of(config: Config) -> Parts:
         keys=config.keys,
         data=config.server.data,
         store=config.store,
-        secret_file=None if imap.sign_in is None else imap.sign_in.secret_file,
-        ca_file=imap.ca_file,
+        behind={
+            name: _behind(table) for name in SERVICES if (table := getattr(config.upstream, name)) is not None
+        },
+    )
+
+
+def _behind(table: ImapUpstream | SmtpUpstream | DavUpstream) -> Behind:
+    sign_in = table.sign_in
+    return Behind(
+        secret_file=None if sign_in is None or isinstance(sign_in, TrustedHeader) else sign_in.secret_file,
+        ca_file=table.ca_file,
+        client_certificate=table.client_certificate,
+        client_key=table.client_key,
     )
 
 
 def parts_left(table: Mapping[str, Any], folder: Path, wrong: Collection[str]) -> Parts:
     """Give what is right by itself in a parsed file; `wrong` are the keys that were found at fault."""
     salvage = _Salvage(folder)
-    keys, imap = _table(table, "keys"), _table(_table(table, "upstream"), "imap")
+    keys, upstream = _table(table, "keys"), _table(table, "upstream")
     files = {name: salvage.path(value) for name, value in _table(keys, "files").items()}
     data = salvage.path(_table(table, "server").get("data"))
-    secret = _table(imap, "sign_in").get("secret_file")
     return Parts(
         certificates=salvage.pairs(_table(table, "tls").get("certificate")),
         key_files={name: path for name, path in files.items() if path is not None},
         keys=salvage.model(Keys, {name: keys[name] for name in Keys.model_fields if name in keys}),
         data=data,
         store=salvage.store(table.get("store", {}), data),
-        secret_file=None if _SIGN_IN in wrong else salvage.path(secret),
-        ca_file=None if _CA_FILE in wrong else salvage.path(imap.get("ca_file")),
+        behind={
+            name: salvage.behind(_table(upstream, name), f"upstream.{name}", wrong)
+            for name in SERVICES
+            if name in upstream
+        },
     )
 
 
@@ -93,6 +114,19 @@ class _Salvage:
             return _PATH.validate_python(value, context={"folder": self.folder})
         except ValidationError:
             return None
+
+    def behind(self, table: Mapping[str, Any], key: str, wrong: Collection[str]) -> Behind:
+        """Read what one upstream's table names, but for the keys at fault."""
+
+        def file(name: str, value: object) -> Path | None:
+            return None if f"{key}.{name}" in wrong else self.path(value)
+
+        return Behind(
+            secret_file=file("sign_in", _table(table, "sign_in").get("secret_file")),
+            ca_file=file("ca_file", table.get("ca_file")),
+            client_certificate=file("client_certificate", table.get("client_certificate")),
+            client_key=file("client_key", table.get("client_key")),
+        )
 
     def model(self, kind: type[M], table: Mapping[str, Any]) -> M | None:
         try:

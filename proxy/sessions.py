@@ -9,6 +9,8 @@ on one loop; nothing here knows protocols, sockets or the store.
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import logging
 from collections.abc import Callable, Iterable
 from types import TracebackType
@@ -32,12 +34,15 @@ class Attempt:
 
     def __enter__(self) -> Self:
         self._index.add(self)
+        if self._index.stopping:
+            self.end()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
     ) -> None:
         self._index.remove(self)
+        self._index.quieter.set()
 
     @property
     def cut(self) -> bool:
@@ -57,8 +62,10 @@ class Attempt:
     @under_way.setter
     def under_way(self, value: bool) -> None:
         self._under_way = value
-        if not value and self._index.stopping:
-            self.end()
+        if not value:
+            self._index.quieter.set()
+            if self._index.stopping:
+                self.end()
 
     @property
     def stopping(self) -> bool:
@@ -94,6 +101,8 @@ class Index:
 
     def __init__(self) -> None:
         self.stopping = False
+        self.quieter = asyncio.Event()
+        """Set when something under way was done."""
         self._entered: dict[Attempt, str | None] = {}
         self._by_id: dict[str, dict[Attempt, None]] = {}
 
@@ -166,3 +175,12 @@ class Registry:
         """End what is not under way, and what is as soon as it is done; how many were ended by this call."""
         self._index.stopping = True
         return sum(attempt.end() for attempt in self._index.all() if not attempt.under_way)
+
+    async def settled(self, within_s: float) -> bool:
+        """Wait until nothing is under way; False when something still is after that time."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(within_s):
+                while self.under_way:
+                    self._index.quieter.clear()
+                    await self._index.quieter.wait()
+        return not self.under_way

@@ -23,7 +23,9 @@ from proxy.cli.demo_folder import DemoFolder, entries, open_folder, write_config
 from proxy.cli.demo_page import page
 from proxy.cli.output import fail, fail_usage
 from proxy.process import run
-from proxy.server import Bound, ServeError, serve
+from proxy.server.errors import ServeError
+from proxy.server.listening import Bound
+from proxy.server.serving import serve
 
 _PORT: Final = click.IntRange(0, 65_535)
 _PORTS: Final = {

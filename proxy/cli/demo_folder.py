@@ -41,7 +41,7 @@ from proxy.cli.demo_mail import welcome
 from proxy.cli.password_lists import ending
 from proxy.embedded.maildir import deliver
 from proxy.opening import key_ring, make_hasher, make_store, open_store
-from proxy.server import mail_folder
+from proxy.server.places import mail_folder
 from scopes.model import Scope
 
 STATE_NAME: Final = "demo.json"

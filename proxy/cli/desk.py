@@ -103,7 +103,7 @@ class Desk:
 
     def cut(self, revocation: Revocation) -> Cut:
         """Wait for the workers' answers to a committed revocation; that they cannot be had undoes nothing."""
-        from proxy.server import workers_folder  # noqa: PLC0415 - only who ends something pays for loading it
+        from proxy.server.places import workers_folder  # noqa: PLC0415 - only who ends something pays for loading it
 
         folder, ended = workers_folder(self._config), revocation.app_password_ids
         try:

@@ -19,8 +19,8 @@ from proxy.cli.outages import outage
 from proxy.cli.output import fail_usage, note
 from proxy.net.tls import CertificateProblem
 from proxy.process import run
-from proxy.server import Bound
-from proxy.server import serve as serve_gate
+from proxy.server.listening import Bound
+from proxy.server.serving import serve as serve_gate
 
 
 @click.command(short_help="Run the gate until it is told to stop.")

@@ -26,19 +26,22 @@ _Look = tuple[tuple[int, int, int] | None, ...]
 class Certificates:
     """Gives the context for the next handshake."""
 
-    def __init__(self, files: Sequence[CertificateFiles], alpn: Sequence[str] = ()) -> None:
-        """Read all; raises CertificateProblem."""
+    def __init__(self, files: Sequence[CertificateFiles], protocols: Sequence[str] = ()) -> None:
+        """Read all; raises CertificateProblem. `protocols` are names of ALPN (RFC 7301)."""
         self._files = tuple(files)
-        self._alpn = tuple(alpn)
+        self._protocols = tuple(protocols)
         self._read = self._last = self._look()
-        self.context: ssl.SSLContext = server_context(self._files, self._alpn)
-        """Of the newest files that could be used."""
+        self._contexts = self._make()
+
+    def context(self, protocol: str = "") -> ssl.SSLContext:
+        """Give the newest context for one of the protocols, or for what has no name in ALPN."""
+        return self._contexts[protocol]
 
     def reload(self) -> bool:
         """Read the files now. False when they cannot be used; the old ones go on then."""
         self._read = self._last = self._look()
         try:
-            self.context = server_context(self._files, self._alpn)
+            self._contexts = self._make()
         except CertificateProblem as problem:
             _log.error("certificates not changed, the old ones go on: %s", problem)
             return False
@@ -57,6 +60,11 @@ class Certificates:
         while True:
             await asyncio.sleep(CERTIFICATE_POLL_S)
             self.look()
+
+    def _make(self) -> dict[str, ssl.SSLContext]:
+        """Read every context: a connection is never told that it speaks what the listener does not."""
+        named = {protocol: server_context(self._files, [protocol]) for protocol in self._protocols}
+        return {"": server_context(self._files), **named}
 
     def _look(self) -> _Look:
         return tuple(_outside(path) for files in self._files for path in (files.certificate, files.key))

@@ -46,16 +46,19 @@ def server_context(certificates: Sequence[CertificateFiles], alpn: Sequence[str]
     return contexts[0]
 
 
-def client_context(ca_file: Path | None = None) -> ssl.SSLContext:
+def client_context(ca_file: Path | None = None, shown: CertificateFiles | None = None) -> ssl.SSLContext:
     """Make the context towards an upstream: certificate and name are always checked.
 
-    `ca_file` holds the authorities that are trusted, None means those of the system. CertificateProblem.
+    `ca_file` holds the authorities that are trusted, None means those of the system; `shown` is what says who
+    we are. CertificateProblem.
     """
     try:
         context = ssl.create_default_context(cafile=ca_file)
     except (OSError, ssl.SSLError) as error:
         raise CertificateProblem(f"{ca_file}: {_cause(error)}") from None
     context.hostname_checks_common_name = False  # RFC 9525 §2: names are in subjectAltName
+    if shown is not None:
+        _load(context, shown)
     return _settled(context)
 
 
@@ -63,13 +66,17 @@ def _with_certificate(files: CertificateFiles, alpn: Sequence[str]) -> ssl.SSLCo
     context = _settled(ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER))
     if alpn:
         context.set_alpn_protocols(list(alpn))
+    _load(context, files)
+    return context
+
+
+def _load(context: ssl.SSLContext, files: CertificateFiles) -> None:
     for path in (files.certificate, files.key):
         _must_be_a_file(path)
     try:
         context.load_cert_chain(files.certificate, files.key, password="")  # an encrypted key must not ask
     except (OSError, ssl.SSLError) as error:
         raise CertificateProblem(f"{files.certificate} with {files.key}: {_cause(error)}") from None
-    return context
 
 
 def _must_be_a_file(path: Path) -> None:

@@ -1,7 +1,8 @@
 """Where one upstream is: open a connection to it, and go over to TLS with its certificate checked.
 
-Over TCP nothing secret goes out before TLS; a Unix socket is the machine's own. What protocol is spoken there
-is not known here. Every failure is an `UpstreamFailure`, whose text is for the log alone.
+Over TCP nothing secret goes out before TLS; a Unix socket is the machine's own, and so is its loopback where
+the config takes that risk. What protocol is spoken there is not known here. Every failure is an
+`UpstreamFailure`, whose text is for the log alone.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ class Place:
     @property
     def needs_starttls(self) -> bool:
         """Whether the connection that `open` gives is still in clear and must not stay so."""
-        return self.address.kind is AddressKind.IMAP_STARTTLS
+        return self.address.starttls
 
     async def open(self, *, timeout_s: float) -> Connection:
         """Connect, with TLS where it begins with the first octet. Raises `UpstreamFailure`."""
@@ -62,9 +63,9 @@ class Place:
             raise UpstreamFailure(f"no TLS with {self.address}: {lost}") from None
 
     async def _open(self, timeout_s: float) -> Connection:
-        if self.address.over_tls:
+        if self.address.over_tcp:
             connection = await Connection.open_tcp(self.address.host, self.address.port, timeout_s=timeout_s)
-            if not self.needs_starttls:
+            if self.address.over_tls and not self.needs_starttls:
                 await self.secure(connection, timeout_s=timeout_s)
             return connection
         path = self.embedded_socket() if self.embedded_socket is not None else self.address.path

@@ -73,7 +73,7 @@ class Serving:
     process: subprocess.Popen[str]
     log: Log
     facts: dict[str, Any]
-    """What a client needs: `host`, `imaps_port`, `imap_port`, `ca_file`."""
+    """What a client needs: `host`, `ca_file`, and `imaps_port` and so on for each key of `[listen]`."""
 
     @property
     def data(self) -> Path:
@@ -150,14 +150,9 @@ def running_gate(house: House) -> Iterator[Serving]:
 
 
 def _facts(house: House, line: str) -> dict[str, Any]:
-    found = re.search(r"imaps=\((\d+),\) imap=\((\d+),\)", line)
-    assert found is not None, line
-    return {
-        "host": "localhost",
-        "imaps_port": int(found[1]),
-        "imap_port": int(found[2]),
-        "ca_file": str(house.file.parent / "tls" / "ca.pem"),
-    }
+    ports = {f"{kind}_port": int(port) for kind, port in re.findall(r"(\w+)=\((\d+),\)", line)}
+    assert ports, line
+    return {"host": "localhost", "ca_file": str(house.file.parent / "tls" / "ca.pem")} | ports
 
 
 def _end(process: "subprocess.Popen[str]") -> None:

@@ -39,7 +39,7 @@ def test_addresses(text: str, address: Address) -> None:
     ("text", "hint"),
     [
         ("imap://dovecot.lan", "plain IMAP is not offered"),
-        ("smtp+starttls://postfix.lan", "IMAP only"),
+        ("smtp+starttls://postfix.lan", "imaps://HOST"),
         ("dovecot.lan:993", "imaps://HOST"),
         ("", "imaps://HOST"),
         ("imaps://", "nothing more"),

@@ -8,45 +8,8 @@ import pytest
 
 from config.load import LATER, dotted, load
 from config.models import Config
-from config.problems import ConfigErrors, Problem
-
-GOOD = """\
-[server]
-public_host = "mail.example.org"
-data = "data"
-
-[[tls.certificate]]
-names = ["mail.example.org"]
-certificate = "tls/server.pem"
-key = "tls/server.key"
-
-[listen]
-imaps = ["127.0.0.1:0"]
-
-[keys]
-current = "k"
-files = { k = "keys/k.key" }
-
-[upstream.imap]
-address = "embedded"
-"""
-
-
-def written(folder: Path, text: str) -> Path:
-    path = folder / "wicketgate.toml"
-    path.write_text(text, encoding="utf-8")
-    return path
-
-
-def problems(folder: Path, text: str) -> dict[str, Problem]:
-    with pytest.raises(ConfigErrors) as caught:
-        load(written(folder, text))
-    return {problem.key: problem for problem in caught.value.problems}
-
-
-def changed(old: str, new: str) -> str:
-    assert old in GOOD
-    return GOOD.replace(old, new)
+from config.problems import ConfigErrors
+from support.configs import GOOD, changed, problems, written
 
 
 def test_paths_start_at_the_files_folder_and_the_store_stands_in_the_data_folder(tmp_path: Path) -> None:
@@ -125,14 +88,13 @@ def test_everything_wrong_is_said_at_once_with_key_and_hint(tmp_path: Path) -> N
         "tls.certificate[0].names",
         "tls.certificate[0].key",
         "listen.imaps[0]",
-        "listen.https",
         "keys.files",
         "primary.kind",
         "upstream.imap.address",
         "upstream.imap.sign_in.kind",
         "upstream.imap.sign_in.user",
         "upstream.imap.sign_in.secret_file",
-        "upstream.smtp",
+        "upstream.smtp.address",
         "policy.app_passwords",
         "policy.hashing.primary.memory_kib",
         "policy.hashing.primary.passes",

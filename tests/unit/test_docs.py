@@ -25,7 +25,7 @@ def test_what_may_be_left_out_is_not_called_required(generator):
     assert rows["url"] == "`gate.db` in `server.data`"
     assert rows["activity_url"] == "`activity.db` beside the first"
     assert rows["public_host"] == "required"
-    assert rows["secret_file"] == "required in this table"
+    assert rows["address"] == "required in this table"
 
 
 def test_the_references_are_the_same_on_any_terminal(root):

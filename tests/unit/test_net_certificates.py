@@ -40,26 +40,26 @@ def pipe_in_place_of(path) -> None:
 
 def test_what_has_not_changed_is_not_read(files):
     certificates = Certificates([files])
-    first = certificates.context
+    first = certificates.context()
     for _ in range(3):
         certificates.look()
-    assert certificates.context is first
+    assert certificates.context() is first
 
 
 def test_a_renewed_pair_is_read_once_it_stays_the_same(files, renewed, caplog):
     certificates = Certificates([files])
-    first = certificates.context
+    first = certificates.context()
     put(renewed.certificate, files.certificate)
     certificates.look()
     put(renewed.key, files.key)
     certificates.look()
-    assert certificates.context is first
+    assert certificates.context() is first
     certificates.look()
-    second = certificates.context
+    second = certificates.context()
     assert second is not first
     assert "not changed" not in caplog.text, "the half of a pair is never read"
     certificates.look()
-    assert certificates.context is second
+    assert certificates.context() is second
 
 
 @pytest.mark.parametrize(
@@ -68,25 +68,25 @@ def test_a_renewed_pair_is_read_once_it_stays_the_same(files, renewed, caplog):
 @pytest.mark.parametrize("which", ["certificate", "key"])
 def test_broken_files_leave_the_old_certificate_and_are_told_once(files, caplog, damage, which):
     certificates = Certificates([files])
-    first = certificates.context
+    first = certificates.context()
     damage(getattr(files, which))  # a pipe: OpenSSL would wait for its writer for ever
     for _ in range(4):
         certificates.look()
-    assert certificates.context is first
+    assert certificates.context() is first
     assert [record.levelname for record in caplog.records] == ["ERROR"]
     assert getattr(files, which).name in caplog.text
 
 
 def test_mended_files_are_read(files, renewed):
     certificates = Certificates([files])
-    first = certificates.context
+    first = certificates.context()
     files.key.write_text("no pem")
     assert not certificates.reload()
     put(renewed.certificate, files.certificate)
     put(renewed.key, files.key)
     certificates.look()
     certificates.look()
-    assert certificates.context is not first
+    assert certificates.context() is not first
 
 
 def test_without_files_nothing_starts(files):
@@ -105,7 +105,7 @@ async def test_new_connections_get_the_new_one_and_old_ones_go_on(tmp_path):
         client, server = connections()
         await asyncio.gather(
             client.secure_as_client(trust, "localhost", timeout_s=10),
-            server.secure_as_server(certificates.context, timeout_s=10),
+            server.secure_as_server(certificates.context("imap"), timeout_s=10),
         )
         pairs.append((client, server))
         make_certificate(tmp_path, "localhost")

@@ -16,7 +16,8 @@ from config.load import load
 from config.scaffold import Ports, init_dir
 from proxy.opening import make_store
 from proxy.process import Stop, allow_descriptors, log_ignored
-from proxy.server import ServeError, serve
+from proxy.server.errors import ServeError
+from proxy.server.serving import serve
 
 SECRET = "k7mq-2xwd-hnrp-4tvc-9zsa"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import logging
 import weakref
@@ -170,3 +171,23 @@ def test_what_is_done_while_nothing_stops_goes_on():
         sending.under_way = True
         sending.under_way = False
         assert (ended, sending.cut, registry.under_way) == ([], False, 0)
+
+
+async def test_a_stop_waits_for_what_is_under_way():
+    registry = Registry()
+    with registry.attempt(lambda: None) as sending:
+        assert await registry.settled(within_s=0)
+        sending.under_way = True
+        registry.stop()
+        assert not await registry.settled(within_s=0)
+        waiting = asyncio.create_task(registry.settled(within_s=60))
+        await asyncio.sleep(0)
+        sending.under_way = False
+        assert await waiting
+
+
+def test_who_comes_when_the_server_stops_is_cut_at_once():
+    registry, ended = Registry(), Ended()
+    registry.stop()
+    with registry.attempt(ended.by("late")) as late:
+        assert (late.cut, ended) == (True, ["late"])

@@ -33,7 +33,10 @@ def test_only_starttls_needs_it():
         )
         for kind in AddressKind
     }
-    assert [kind for kind, place in made.items() if place.needs_starttls] == [AddressKind.IMAP_STARTTLS]
+    assert [kind for kind, place in made.items() if place.needs_starttls] == [
+        AddressKind.IMAP_STARTTLS,
+        AddressKind.SMTP_STARTTLS,
+    ]
 
 
 @on_both_loops
@@ -51,6 +54,15 @@ async def test_a_port_nobody_listens_on_is_an_outage():
 async def test_a_unix_address_without_a_path_is_an_outage():
     with pytest.raises(UpstreamFailure, match="has no socket"):
         await Place(address=Address(kind=AddressKind.UNIX)).open(timeout_s=5)
+
+
+@on_both_loops
+async def test_in_clear_to_this_machine_alone():
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        address = Address(kind=AddressKind.SMTP, host="127.0.0.1", port=server.getsockname()[1])
+        connection = await Place(address=address).open(timeout_s=5)
+        assert (connection.secure, connection.local) == (False, False)
+        connection.abort()
 
 
 @on_both_loops

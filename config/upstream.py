@@ -1,0 +1,266 @@
+"""The servers behind the gate as the config file tells of them: where each is, and how the gate signs in.
+
+A sign-in that needs no secret is trust in whoever can connect. So it is taken only where the system or TLS
+says who that is: on a Unix socket, or with a client certificate; over this machine's loopback only when the
+file says `insecure = true`, because any local user reaches it.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Final, Literal, TypeVar
+
+from pydantic import AfterValidator, Field, ValidationInfo, field_validator
+
+from config.address import Address, AddressKind
+from config.fields import (
+    ConfigPath,
+    DavAddress,
+    FieldName,
+    HostName,
+    ImapAddress,
+    ShortText,
+    SubmissionAddress,
+)
+from config.problems import wrong
+from config.section import Section
+
+LOGIN_WORDS: Final = ("{email}", "{user}", "{domain}")
+SERVICES: Final = ("imap", "smtp", "contacts", "events")
+"""The tables of `[upstream]`."""
+
+_AUTHZID_HINT: Final = 'write sign_in = { kind = "authzid", user = "gate", secret_file = "upstream.secret" }'
+
+T = TypeVar("T")
+
+
+def _printable(value: str) -> str:
+    if not value.isprintable():
+        raise wrong("holds characters that cannot be sent", "write printable characters only")
+    return value
+
+
+def _login_template(value: str) -> str:
+    left = value
+    for word in LOGIN_WORDS:
+        left = left.replace(word, "")
+    if "{" in left or "}" in left or not value.isprintable():
+        raise wrong("is not a login template", f"the words in braces are {', '.join(LOGIN_WORDS)}")
+    if "{email}" not in value and "{user}" not in value:
+        raise wrong("gives every account the same login", "use {email} or {user} in it")
+    return value
+
+
+class SignIn(Section):
+    """How the gate signs in upstream for an account, without a secret of the account's own."""
+
+    kind: Literal["authzid"] = Field(
+        description='"authzid": SASL PLAIN (RFC 4616) as the gate, on behalf of the account'
+    )
+    user: Annotated[ShortText, AfterValidator(_printable)] = Field(
+        description="the gate's own user at the upstream"
+    )
+    secret_file: ConfigPath = Field(description="the file with that user's password, one line, mode 0400")
+
+
+class SubmissionSignIn(Section):
+    """How the gate signs in at the submission server, or that it need not."""
+
+    kind: Literal["authzid", "none"] = Field(
+        description='"authzid": SASL PLAIN (RFC 4616) as the gate, on behalf of the account; '
+        '"none": the server trusts whoever connects'
+    )
+    user: Annotated[ShortText, AfterValidator(_printable)] | None = Field(
+        default=None, validate_default=True, description="the gate's own user there, for authzid"
+    )
+    secret_file: ConfigPath | None = Field(
+        default=None,
+        validate_default=True,
+        description="the file with that user's password, one line, mode 0400, for authzid",
+    )
+
+    @field_validator("user", "secret_file")
+    @classmethod
+    def _for_authzid_alone(cls, value: T, info: ValidationInfo) -> T:
+        kind = info.data.get("kind")
+        if kind == "authzid" and value is None:
+            raise wrong("is missing", _AUTHZID_HINT)
+        if kind == "none" and value is not None:
+            raise wrong("has no meaning for a sign-in of kind none", "take it out")
+        return value
+
+
+class TrustedHeader(Section):
+    """How a DAV server is told whom the gate serves: a field of every request, which it trusts."""
+
+    kind: Literal["trusted-header"] = Field(
+        description='"trusted-header": a field of each request names the account'
+    )
+    header: FieldName = Field(default="X-Remote-User", description="the name of that field")
+
+
+class Upstream(Section):
+    """What is told of every upstream."""
+
+    address: Address
+    login: Annotated[ShortText, AfterValidator(_login_template)] = Field(
+        default="{email}", description="the account's login there: {email}, {user}, {domain}"
+    )
+    ca_file: ConfigPath | None = Field(default=None, description="PEM file: trust these authorities alone")
+    server_name: HostName | None = Field(default=None, description="the name to expect in its certificate")
+    client_certificate: ConfigPath | None = Field(
+        default=None, description="PEM file: the certificate that shows the server who we are"
+    )
+    client_key: ConfigPath | None = Field(
+        default=None, validate_default=True, description="PEM file: the key of that certificate"
+    )
+
+    @field_validator("ca_file", "server_name", "client_certificate", "client_key")
+    @classmethod
+    def _only_over_tls(cls, value: T, info: ValidationInfo) -> T:
+        address = info.data.get("address")
+        if value is not None and address is not None and not address.over_tls:
+            raise wrong(f"has no meaning for {address}", "take the line out: no TLS is spoken there")
+        return value
+
+    @field_validator("client_key")
+    @classmethod
+    def _pair(cls, value: T, info: ValidationInfo) -> T:
+        if "client_certificate" in info.data and (value is None) != (info.data["client_certificate"] is None):
+            raise wrong("goes with client_certificate", "write both lines or none")
+        return value
+
+
+def _needed_or_not(value: object, info: ValidationInfo, hint: str) -> bool:
+    """Whether there is a sign-in to look at closer; embedded needs none, everything else needs one."""
+    address = info.data.get("address")
+    if address is None:
+        return False
+    if address.kind is AddressKind.EMBEDDED and value is not None:
+        raise wrong("the embedded server needs no sign_in", "take the line out")
+    if address.kind is not AddressKind.EMBEDDED and value is None:
+        raise wrong("is missing", hint)
+    return value is not None
+
+
+def _may_go_without_secret(kind: str, info: ValidationInfo) -> None:
+    """Refuse trust in whoever connects where anybody can."""
+    address: Address = info.data["address"]
+    if address.kind is AddressKind.UNIX:
+        return
+    if address.over_tls:
+        if info.data.get("client_certificate") is None:
+            hint = "name client_certificate and client_key, or reach the server by unix:/PATH"
+            raise wrong(f"{kind} shows {address} no secret", hint)
+    elif not info.data.get("insecure"):
+        hint = "reach it by unix:/PATH; insecure = true takes the risk"
+        raise wrong(f"{kind} over {address} trusts every user of this machine", hint)
+
+
+class ImapUpstream(Upstream):
+    """The IMAP server behind the gate."""
+
+    address: ImapAddress = Field(
+        description="imaps://HOST, imap+starttls://HOST, unix:/PATH, or embedded for the built-in mail server"
+    )
+    sign_in: SignIn | None = Field(
+        default=None, validate_default=True, description="how the gate signs in there; not for embedded"
+    )
+
+    @field_validator("sign_in")
+    @classmethod
+    def _sign_in_fits(cls, value: SignIn | None, info: ValidationInfo) -> SignIn | None:
+        _needed_or_not(value, info, _AUTHZID_HINT)
+        return value
+
+
+class SmtpUpstream(Upstream):
+    """The submission server behind the gate."""
+
+    address: SubmissionAddress = Field(
+        description="smtps://HOST, smtp+starttls://HOST, unix:/PATH, or embedded for delivery between the "
+        "accounts; smtp://HOST in clear within this machine"
+    )
+    insecure: bool = Field(
+        default=False, description="true: trust every user of this machine, for smtp:// alone"
+    )
+    sign_in: SubmissionSignIn | None = Field(
+        default=None, validate_default=True, description="how the gate signs in there; not for embedded"
+    )
+
+    @field_validator("insecure")
+    @classmethod
+    def _insecure_is_said_where_it_is(cls, value: bool, info: ValidationInfo) -> bool:
+        return _insecure(value, info)
+
+    @field_validator("sign_in")
+    @classmethod
+    def _sign_in_fits(cls, value: SubmissionSignIn | None, info: ValidationInfo) -> SubmissionSignIn | None:
+        if not _needed_or_not(value, info, _AUTHZID_HINT) or value is None:
+            return value
+        address = info.data["address"]
+        if value.kind == "none":
+            _may_go_without_secret("none", info)
+        elif address.over_tcp and not address.over_tls:
+            raise wrong(f"a secret would go to {address} in clear", "write smtps:// or smtp+starttls://")
+        return value
+
+
+class DavUpstream(Upstream):
+    """The server of contacts or calendars behind the gate."""
+
+    address: DavAddress = Field(
+        description="https://HOST, unix:/PATH, or embedded for the built-in one; "
+        "http://HOST in clear within this machine"
+    )
+    profile: Literal["radicale"] = Field(
+        default="radicale", description='"radicale": what kind of server it is'
+    )
+    insecure: bool = Field(
+        default=False, description="true: trust every user of this machine, for http:// alone"
+    )
+    sign_in: TrustedHeader | None = Field(
+        default=None, validate_default=True, description="how it is told whom we serve; not for embedded"
+    )
+
+    @field_validator("insecure")
+    @classmethod
+    def _insecure_is_said_where_it_is(cls, value: bool, info: ValidationInfo) -> bool:
+        return _insecure(value, info)
+
+    @field_validator("sign_in")
+    @classmethod
+    def _sign_in_fits(cls, value: TrustedHeader | None, info: ValidationInfo) -> TrustedHeader | None:
+        if _needed_or_not(value, info, 'write sign_in = { kind = "trusted-header" }'):
+            _may_go_without_secret("trusted-header", info)
+        return value
+
+
+def _insecure(value: bool, info: ValidationInfo) -> bool:
+    """Take `insecure` only where something is."""
+    address = info.data.get("address")
+    if value and address is not None and (address.over_tls or not address.over_tcp):
+        raise wrong(f"has no meaning for {address}", "take the line out")
+    return value
+
+
+class Upstreams(Section):
+    """The servers behind the gate; what has none is not served."""
+
+    imap: ImapUpstream | None = Field(default=None, description="the table [upstream.imap]")
+    smtp: SmtpUpstream | None = Field(default=None, description="the table [upstream.smtp]")
+    contacts: DavUpstream | None = Field(default=None, description="the table [upstream.contacts]")
+    events: DavUpstream | None = Field(default=None, description="the table [upstream.events]")
+
+    @field_validator("events")
+    @classmethod
+    def _one_dav_server(cls, value: DavUpstream | None, info: ValidationInfo) -> DavUpstream | None:
+        contacts = info.data.get("contacts")
+        if value is not None and contacts is not None and value != contacts:
+            hint = "write the same lines in both tables: this version serves both from one server"
+            raise wrong("is another server than upstream.contacts", hint, key="upstream.events")
+        return value
+
+    @property
+    def dav(self) -> DavUpstream | None:
+        """The one server of contacts and calendars."""
+        return self.contacts or self.events

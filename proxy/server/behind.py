@@ -1,0 +1,50 @@
+"""The servers behind the gate, made from the config. The built-in ones are started and stopped here."""
+
+from __future__ import annotations
+
+from contextlib import AsyncExitStack
+
+from auth.secret import Secret
+from config.address import AddressKind
+from config.models import Config
+from config.private import read_secret_text
+from config.upstream import SignIn, SubmissionSignIn, Upstream
+from proxy.embedded.children import EmbeddedMail
+from proxy.imap.upstream import ImapUpstream
+from proxy.net.tls import CertificateFiles, client_context
+from proxy.server.errors import ServeError
+from proxy.server.places import mail_folder
+from proxy.upstreams.authzid import Authzid
+from proxy.upstreams.place import Place
+
+
+async def imap_upstream(config: Config, stack: AsyncExitStack) -> ImapUpstream | None:
+    """Make the way to the IMAP server behind."""
+    told = config.upstream.imap
+    if told is None:
+        return None
+    if told.address.kind is AddressKind.EMBEDDED:
+        mail = EmbeddedMail(mail_folder(config))
+        stack.push_async_callback(mail.stop)
+        await mail.start()
+        place = Place(address=told.address, embedded_socket=lambda: mail.socket_path)
+        return ImapUpstream(place=place, sign_in_as=Authzid(user=mail.user, secret=mail.secret))
+    return ImapUpstream(place=_place(told), sign_in_as=_authzid(told, told.sign_in))
+
+
+def _place(told: Upstream) -> Place:
+    """Say where a server that is not built in is, and read what TLS needs."""
+    context = None
+    if told.address.over_tls:
+        shown = None
+        if told.client_certificate is not None and told.client_key is not None:
+            shown = CertificateFiles(names=(), certificate=told.client_certificate, key=told.client_key)
+        context = client_context(told.ca_file, shown)
+    return Place(address=told.address, tls=context, server_name=told.server_name)
+
+
+def _authzid(told: Upstream, sign_in: SignIn | SubmissionSignIn | None) -> Authzid:
+    if sign_in is None or sign_in.user is None or sign_in.secret_file is None:
+        raise ServeError(f"no way to sign in at {told.address}", "write its sign_in")
+    secret = Secret(read_secret_text(sign_in.secret_file))
+    return Authzid(user=sign_in.user, secret=secret, login=told.login)

@@ -1,0 +1,114 @@
+"""The servers behind the gate in the config file: what is trusted, and what is refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from config.load import load
+from support.configs import GOOD, changed, problems, written
+
+UNIX = 'address = "unix:/s"'
+BESIDE = """
+[upstream.smtp]
+address = "embedded"
+[upstream.contacts]
+address = "embedded"
+[upstream.events]
+address = "embedded"
+"""
+AUTHZID = 'sign_in = { kind = "authzid", user = "gate", secret_file = "s" }'
+NONE = 'sign_in = { kind = "none" }'
+HEADER = 'sign_in = { kind = "trusted-header" }'
+SHOWN = 'client_certificate = "c"\nclient_key = "k"'
+
+
+@pytest.mark.parametrize(
+    ("table", "lines"),
+    [
+        ("smtp", f'address = "smtps://h"\n{AUTHZID}'),
+        ("smtp", f'address = "smtp+starttls://h:25"\n{AUTHZID}\nca_file = "x"'),
+        ("smtp", f'address = "unix:/run/smtp"\n{NONE}'),
+        ("smtp", f'address = "smtps://h"\n{NONE}\n{SHOWN}'),
+        ("smtp", f'address = "smtp://127.0.0.1"\n{NONE}\ninsecure = true'),
+        ("contacts", f'address = "unix:/run/radicale"\n{HEADER}'),
+        ("events", f'address = "https://h"\n{HEADER}\n{SHOWN}'),
+        ("contacts", f'address = "http://localhost:5232"\n{HEADER}\ninsecure = true'),
+    ],
+)
+def test_other_servers_behind(tmp_path: Path, table: str, lines: str) -> None:
+    upstream = getattr(load(written(tmp_path, f"{GOOD}[upstream.{table}]\n{lines}\n")).upstream, table)
+    assert str(upstream.address) in lines.replace("smtps://h", "smtps://h:465").replace(
+        "https://h", "https://h:443"
+    ).replace("smtp://127.0.0.1", "smtp://127.0.0.1:25")
+
+
+@pytest.mark.parametrize(
+    ("table", "lines", "key", "words"),
+    [
+        ("smtp", f'address = "smtps://h"\n{NONE}', "sign_in", "shows smtps://h:465 no secret"),
+        ("smtp", f'address = "smtp://localhost"\n{NONE}', "sign_in", "every user of this machine"),
+        ("smtp", f'address = "smtp://localhost"\ninsecure = true\n{AUTHZID}', "sign_in", "in clear"),
+        ("smtp", f'address = "smtp://192.0.2.1"\n{NONE}', "address", "another machine"),
+        ("smtp", f'address = "unix:/s"\n{NONE}\ninsecure = true', "insecure", "no meaning"),
+        (
+            "smtp",
+            'address = "unix:/s"\nsign_in = { kind = "authzid", user = "g" }',
+            "sign_in.secret_file",
+            "missing",
+        ),
+        (
+            "smtp",
+            'address = "unix:/s"\nsign_in = { kind = "none", user = "g" }',
+            "sign_in.user",
+            "no meaning",
+        ),
+        ("smtp", 'address = "imaps://h"', "address", "not an address for submission"),
+        ("contacts", 'address = "unix:/s"', "sign_in", "missing"),
+        ("contacts", f'address = "https://h"\n{HEADER}', "sign_in", "no secret"),
+        ("contacts", f'address = "https://h"\n{HEADER}\nclient_certificate = "c"', "client_key", "goes with"),
+        ("contacts", f'address = "http://[::1]"\n{HEADER}', "sign_in", "every user"),
+        (
+            "contacts",
+            'address = "unix:/s"\nsign_in = { kind = "trusted-header", header = "X Y" }',
+            "sign_in.header",
+            "HTTP field",
+        ),
+    ],
+)
+def test_what_trusts_anybody_and_other_mistakes_about_servers_behind(
+    tmp_path: Path, table: str, lines: str, key: str, words: str
+) -> None:
+    found = problems(tmp_path, f"{GOOD}[upstream.{table}]\n{lines}\n")
+    assert words in found[f"upstream.{table}.{key}"].what
+
+
+def test_contacts_and_events_stand_on_one_server(tmp_path: Path) -> None:
+    text = GOOD + BESIDE.replace(
+        '[upstream.events]\naddress = "embedded"', f'[upstream.events]\naddress = "unix:/s"\n{HEADER}'
+    )
+    assert "another server" in problems(tmp_path, text)["upstream.events"].what
+
+
+@pytest.mark.parametrize(
+    ("listener", "table"), [("submissions", "smtp"), ("submission", "smtp"), ("https", "contacts")]
+)
+def test_what_is_listened_for_needs_a_server_behind(tmp_path: Path, listener: str, table: str) -> None:
+    text = changed('imaps = ["127.0.0.1:0"]', f'imaps = ["127.0.0.1:0"]\n{listener} = ["127.0.0.1:0"]')
+    assert "listened on" in problems(tmp_path, text)[f"upstream.{table}"].what
+    assert load(written(tmp_path, text + BESIDE)).upstream.dav is not None
+
+
+@pytest.mark.parametrize(
+    ("lines", "rule"),
+    [
+        ('[upstream.smtp]\naddress = "embedded"', "own"),
+        (f'[upstream.smtp]\naddress = "unix:/s"\n{NONE}', "upstream"),
+        ('[upstream.smtp]\naddress = "embedded"\n[policy]\nsender = "report"', "report"),
+    ],
+)
+def test_the_sender_rule_is_strict_where_nobody_behind_knows_better(
+    tmp_path: Path, lines: str, rule: str
+) -> None:
+    assert load(written(tmp_path, f"{GOOD}{lines}\n")).sender_rule == rule
