@@ -1,7 +1,8 @@
 """Accounts and all that is done to them: each deed is one transaction with its audit line and its number.
 
 This is the one door for the command line and the portal. Proofs are looked at in `auth.proving`, app
-passwords made in `auth.minting`, authenticators enrolled in `auth.enrolment`; the words are in `auth.deed`.
+passwords made in `auth.minting`, authenticators enrolled in `auth.enrolment`, addresses to send as listed in
+`auth.senders`; the words are in `auth.deed`.
 Nothing here revives a revoked app password, and nothing removed comes back: an email added again is a new
 account with a new id.
 
@@ -40,6 +41,7 @@ from auth.minting import MOST_ACTIVE, Mint, Terms
 from auth.proving import Prover, account_named
 from auth.seal import KeyRing
 from auth.secret import Secret
+from auth.senders import Senders
 from auth.store import deeds, queries
 from auth.store.rows import AccountRow, AppPasswordRow, AuditEntry, ChangeKind
 from auth.store.store import Store, Tx
@@ -78,6 +80,8 @@ class Accounts:
         terms = Terms(limit=limit, now=now, new_id=new_id, generate=generate)
         self._mint = Mint(self._prover, hasher, keys, terms)
         self._second_factor = SecondFactor(store, self._prover, keys, issuer=issuer, now=now)
+        self.senders = Senders(store, now)
+        """What accounts may send as."""
 
     # --- accounts -------------------------------------------------------------------------------------------
 

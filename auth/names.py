@@ -23,6 +23,8 @@ LOCAL_OCTETS: Final = 64
 DOMAIN_OCTETS: Final = 255
 LABEL_OCTETS: Final = 63
 """RFC 1035 §2.3.4."""
+EVERYBODY: Final = "*@"
+"""Before a domain, among what an account may send as: every address there. In a name it means just itself."""
 
 _LETTER_DIGITS: Final = frozenset({"Ll", "Lu", "Lo", "Nd", "Lm", "Mn", "Mc"})
 """RFC 8264 §9.1."""

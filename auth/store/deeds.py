@@ -12,7 +12,7 @@ from auth.store import feed
 from auth.store.engine import Tx
 from auth.store.queries import limits_text
 from auth.store.rows import AccountRow, AppPasswordRow, AuditEntry, FeedMark, RevokedWhy
-from auth.store.schema import account, account_name, app_password, audit, recovery_code
+from auth.store.schema import account, account_name, account_sender, app_password, audit, recovery_code
 from scopes.model import in_order
 
 
@@ -74,14 +74,30 @@ def delete_alias(tx: Tx, account_id: str, name: str) -> bool:
     return gone.rowcount == 1
 
 
+def insert_sender(tx: Tx, account_id: str, address: str) -> None:
+    """Let the account send as `address`; the caller has seen that it is not listed yet."""
+    tx.execute(insert(account_sender).values(account_id=account_id, address=address))
+
+
+def delete_sender(tx: Tx, account_id: str, address: str) -> bool:
+    """Take a listed address away; False when it was not listed."""
+    gone = tx.execute(
+        delete(account_sender).where(
+            account_sender.c.account_id == account_id, account_sender.c.address == address
+        )
+    )
+    return gone.rowcount == 1
+
+
 def set_disabled(tx: Tx, account_id: str, at: int | None) -> None:
     """Disable the account from `at`, or enable it with None."""
     update_account(tx, account_id, disabled_at=at)
 
 
 def bury_account(tx: Tx, account_id: str, at: int) -> None:
-    """Make the account a tombstone: its names are free, what proved its owner is gone."""
+    """Make the account a tombstone: its names are free, it sends as nobody, what proved its owner is gone."""
     tx.execute(delete(account_name).where(account_name.c.account_id == account_id))
+    tx.execute(delete(account_sender).where(account_sender.c.account_id == account_id))
     tx.execute(delete(recovery_code).where(recovery_code.c.account_id == account_id))
     update_account(
         tx,

@@ -33,7 +33,7 @@ _PRIVATE_FOLDER: Final = 0o700
 class History(Enum):
     """The two histories: name of the folder of revisions, and the newest revision in it."""
 
-    GATE = ("gate", "0001")
+    GATE = ("gate", "0002")
     ACTIVITY = ("activity", "0001")
 
     @property

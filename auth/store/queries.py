@@ -12,8 +12,9 @@ from collections.abc import Iterable, Sequence
 from ipaddress import ip_network
 from typing import Any, Final
 
-from sqlalchemy import Row, Select, bindparam, or_, select
+from sqlalchemy import Row, Select, bindparam, case, literal, or_, select
 
+from auth.names import EVERYBODY
 from auth.seal import Sealed
 from auth.store.engine import Tx
 from auth.store.errors import understood
@@ -26,7 +27,7 @@ from auth.store.rows import (
     RevokedWhy,
     Standing,
 )
-from auth.store.schema import account, account_name, app_password, audit
+from auth.store.schema import account, account_name, account_sender, app_password, audit
 from scopes.model import Limits, Scope
 
 _LOCATE: Final = (
@@ -38,6 +39,18 @@ _STANDING: Final = (
     select(app_password, account.c.email, account.c.disabled_at, account.c.removed_at)
     .join(account, account.c.id == app_password.c.account_id)
     .where(app_password.c.id == bindparam("app_password_id"))
+)
+_LISTED: Final = 2
+"""Ranks an address behind email and aliases."""
+_SENDERS: Final = (
+    select(account_name.c.name.label("address"), case((account_name.c.is_email, 0), else_=1).label("rank"))
+    .where(account_name.c.account_id == bindparam("account_id"))
+    .union_all(
+        select(account_sender.c.address, literal(_LISTED)).where(
+            account_sender.c.account_id == bindparam("account_id")
+        )
+    )
+    .order_by("rank", "address")
 )
 
 
@@ -93,6 +106,29 @@ def taken_names(tx: Tx, names: Sequence[str]) -> list[str]:
     """Give those of `names` that sign in to some account already."""
     rows = tx.execute(select(account_name.c.name).where(account_name.c.name.in_(names)))
     return sorted(row.name for row in rows)
+
+
+def senders(tx: Tx, account_id: str) -> list[str]:
+    """Give the listed addresses and patterns of an account, in their order."""
+    rows = tx.execute(
+        select(account_sender.c.address)
+        .where(account_sender.c.account_id == account_id)
+        .order_by(account_sender.c.address)
+    )
+    return [row.address for row in rows]
+
+
+def sender_addresses(tx: Tx, account_id: str) -> tuple[str, ...]:
+    """Give all an account may send as: its email, those aliases that are addresses, what is listed.
+
+    A removed account has nothing. A name such as `*@example.org` signs in, and never becomes a pattern here.
+    """
+    rows = tx.execute(_SENDERS, {"account_id": account_id})
+    return tuple(
+        row.address
+        for row in rows
+        if row.rank == _LISTED or ("@" in row.address and not row.address.startswith(EVERYBODY))
+    )
 
 
 def app_passwords(tx: Tx, account_ids: Iterable[str]) -> list[AppPasswordRow]:

@@ -99,6 +99,8 @@ class ChangeKind(StrEnum):
     ACCOUNT_REMOVED = "account removed"
     ALIAS_ADDED = "alias added"
     ALIAS_REMOVED = "alias removed"
+    SENDER_ADDED = "sender added"
+    SENDER_REMOVED = "sender removed"
     PRIMARY_CHANGED = "primary password changed"
     SECOND_FACTOR_ENROLLED = "second factor enrolled"
     SECOND_FACTOR_REPLACED = "second factor replaced"

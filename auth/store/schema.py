@@ -77,6 +77,16 @@ account_name = Table(
 )
 """Every name that signs in, canonical, unique over emails and aliases of all accounts."""
 
+account_sender = Table(
+    "account_sender",
+    gate,
+    Column("account_id", Text, ForeignKey("account.id"), nullable=False),
+    Column("address", Text, nullable=False),
+    PrimaryKeyConstraint("account_id", "address"),
+)
+"""What an account may send as beside its names: canonical addresses, and `*@` with a domain. They sign in to
+nothing, so several accounts may have the same one."""
+
 app_password = Table(
     "app_password",
     gate,

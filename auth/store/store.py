@@ -77,6 +77,13 @@ class Store:
         """Read all that authorises a sign-in by this app password."""
         return await self._gate.read(lambda tx: queries.standing(tx, app_password_id))
 
+    async def sender_addresses(self, account_id: str) -> tuple[str, ...]:
+        """Give all an account may send as, in one statement: email, aliases, listed addresses and `*@domain`.
+
+        Canonical, as of `auth.names.email_address`. Empty for an account that is not there any more.
+        """
+        return await self._gate.read(lambda tx: queries.sender_addresses(tx, account_id))
+
     async def feed_mark(self) -> FeedMark:
         """Give the mark of the last committed change. Waits for nothing; busy is StoreUnavailable."""
         return self._check.mark()
