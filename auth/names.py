@@ -76,6 +76,11 @@ def email_address(name: str) -> str | None:
     return address
 
 
+def sends_as_itself(name: str) -> bool:
+    """Tell whether a name to sign in by (canonical) is an address that its account may send as."""
+    return not name.startswith(EVERYBODY) and email_address(name) == name
+
+
 def _is_clean(char: str) -> bool:
     """Tell whether the IdentifierClass holds `char` (RFC 8264 §8, in its order)."""
     if char in _VALID_ANYWAY:

@@ -36,6 +36,11 @@ class Sending:
     listed: tuple[str, ...]
     """Addresses and patterns that were added, in their order."""
 
+    @property
+    def own(self) -> tuple[str, ...]:
+        """Those of its names that are addresses: its email first, then aliases."""
+        return tuple(filter(names.sends_as_itself, (self.account.email, *self.account.aliases)))
+
 
 class Senders:
     """Lists what accounts may send as. `now` gives seconds since 1970-01-01 UTC."""

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from sqlalchemy import Row, Select, bindparam, case, literal, or_, select
 
-from auth.names import EVERYBODY
+from auth.names import sends_as_itself
 from auth.seal import Sealed
 from auth.store.engine import Tx
 from auth.store.errors import understood
@@ -124,11 +124,7 @@ def sender_addresses(tx: Tx, account_id: str) -> tuple[str, ...]:
     A removed account has nothing. A name such as `*@example.org` signs in, and never becomes a pattern here.
     """
     rows = tx.execute(_SENDERS, {"account_id": account_id})
-    return tuple(
-        row.address
-        for row in rows
-        if row.rank == _LISTED or ("@" in row.address and not row.address.startswith(EVERYBODY))
-    )
+    return tuple(row.address for row in rows if row.rank == _LISTED or sends_as_itself(row.address))
 
 
 def app_passwords(tx: Tx, account_ids: Iterable[str]) -> list[AppPasswordRow]:

@@ -28,6 +28,7 @@ from proxy.cli.questions import (
     yes_option,
 )
 from proxy.cli.second_factor import enrol_2fa, reset_2fa
+from proxy.cli.senders import sender
 from proxy.cli.sign_ins import sign_ins
 
 _MAIL_STAYS: Final = "; its mail stays at the server behind, and whoever gets this name later will see it"
@@ -49,6 +50,7 @@ def account() -> None:
 
 
 account.add_command(alias)
+account.add_command(sender)
 account.add_command(enrol_2fa)
 account.add_command(reset_2fa)
 account.add_command(sign_ins)
@@ -111,14 +113,16 @@ def show(invocation: Invocation, email: str, as_json: bool) -> None:
     with Desk(invocation.config()) as desk:
         row = desk.run(desk.accounts.find(email))
         active = desk.run(desk.accounts.preview(row.email))
+        listed = desk.run(desk.accounts.senders.of(row.email)).listed
     if as_json:
-        emit(_facts(row) | {"app_passwords": active})
+        emit(_facts(row) | {"senders": list(listed), "app_passwords": active})
         return
     kind, second_factor, state, created = _cells(row)[1:]
     say(row.email)
     say(f"  kind           {kind}")
     say(f"  state          {state}")
     say(f"  aliases        {', '.join(row.aliases) or '-'}")
+    say(f"  also sends as  {', '.join(listed) or '-'}")
     say(f"  second factor  {second_factor}")
     say(f"  app passwords  {active} active")
     say(f"  created        {created} UTC")

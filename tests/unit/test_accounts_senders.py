@@ -45,8 +45,9 @@ async def test_a_removed_alias_is_no_sender_any_more(tmp_path):
 
 async def test_a_name_is_never_a_pattern_and_one_without_a_domain_no_address(tmp_path):
     async with office(tmp_path) as here:
-        await here.person(ALICE, aliases=["al", "*@example.org"])
+        await here.person(ALICE, aliases=["al", "*@example.org", "a@b@c", "@d"])
         assert await addresses(here) == (ALICE,)
+        assert (await here.accounts.senders.of(ALICE)).own == (ALICE,)
         account_id = await here.person("*@example.com")
         assert await here.store.sender_addresses(account_id) == ()
 

@@ -41,7 +41,7 @@ def test_add_list_and_show(house: House) -> None:
     assert (added["email"], added["aliases"], added["kind"]) == (ALICE, ["a@example.org"], "person")
     assert (added["second_factor"], added["state"], added["disabled_at"]) == (False, "enabled", None)
     assert house.ask("account", "list") == [added]
-    assert house.ask("account", "show", "A@Example.org") == added | {"app_passwords": 0}
+    assert house.ask("account", "show", "A@Example.org") == added | {"senders": [], "app_passwords": 0}
     screen = house.run("account", "show", ALICE).stdout
     assert "second factor  missing" in screen
     assert ALICE in house.run("account", "list").stdout
@@ -76,6 +76,7 @@ def test_a_service_account_has_no_password(house: House) -> None:
         ("account", "enrol-2fa"),
         ("account", "reset-2fa", "--yes"),
         ("account", "alias", "list"),
+        ("account", "sender", "list"),
         ("password", "list"),
         ("password", "history"),
         ("password", "revoke-all", "--yes"),

@@ -66,6 +66,9 @@ def test_every_command_prints_the_fields_that_are_described(
     ask("account", "show", ALICE)
     ask("account", "alias", "add", ALICE, "al", name="account alias add")
     ask("account", "alias", "remove", ALICE, "al", name="account alias add")
+    ask("account", "sender", "add", ALICE, "*@example.net", name="account sender add")
+    ask("account", "sender", "list", ALICE, name="account sender list")
+    ask("account", "sender", "remove", ALICE, "*@example.net", name="account sender add")
     for label in ("a", "b"):
         ask("password", "create", ALICE, "--label", label, "--scope", "mail", "--operator")
     ask("password", "list", ALICE)
