@@ -87,6 +87,43 @@ TCP_KEEPALIVE_IDLE_S: Final = 120
 TCP_KEEPALIVE_INTERVAL_S: Final = 30
 TCP_KEEPALIVE_PROBES: Final = 4
 
+# --- SMTP after sign-in (RFC 5321 §4.5.3) ---------------------------------------------------------
+
+SMTP_REPLY_LINE_OCTETS: Final = 512
+"""RFC 5321 §4.5.3.1.5: what a client must be able to take, code and CRLF included."""
+SMTP_REPLY_LINES: Final = 100
+"""In one reply of an upstream; EHLO has some twenty."""
+SMTP_REPLY_READ_OCTETS: Final = 32_768
+"""One reply of an upstream in all, as it came; RFC 4954 §4 wants 12,288 in a line."""
+SMTP_COMMAND_S: Final = 300.0
+"""RFC 5321 §4.5.3.2.7: for the client's next command."""
+SMTP_REPLY_S: Final = 300.0
+"""RFC 5321 §4.5.3.2.2 and .3: for the upstream's reply to MAIL, RCPT and what is quicker."""
+SMTP_DATA_START_S: Final = 120.0
+"""RFC 5321 §4.5.3.2.4: for the upstream's 354."""
+SMTP_DATA_BLOCK_S: Final = 180.0
+"""RFC 5321 §4.5.3.2.5: for the next octets of a message to come, or to be taken; for replies to be read."""
+SMTP_DATA_END_S: Final = 600.0
+"""RFC 5321 §4.5.3.2.6: for the upstream's reply to the final dot; too short a time doubles messages."""
+SMTP_DATA_END_GONE_S: Final = 10.0
+"""The same when the client has vanished or its app password was revoked."""
+SMTP_BLOCK_OCTETS: Final = 65_536
+"""Octets of a message read at a time: the most of it that is held."""
+SMTP_PIPELINE_OCTETS: Final = 65_536
+"""Octets held of what a client sends while an answer is due."""
+SMTP_PIPELINE_COMMANDS: Final = 50
+"""Sent to an upstream before its replies are read: neither may fill the other's window (RFC 2920 §3.1)."""
+SMTP_HEADER_OCTETS: Final = 262_144
+"""A message's header where its From is checked; it is held until the empty line."""
+SMTP_FROM_OCTETS: Final = 8_192
+"""One From field: a hundred addresses, and parsing it must not hold up others."""
+SMTP_DRAIN_S: Final = 60.0
+"""For the rest of a message that is refused before its end."""
+SMTP_DRAIN_QUIET_S: Final = 10.0
+"""Without an octet of it: that client takes its message for ended, and waits for us."""
+SMTP_DRAIN_OCTETS: Final = 128 * 1_048_576
+"""Of it thrown away; a larger message ends without a reply."""
+
 # --- worker ---------------------------------------------------------------------------------------
 
 CERTIFICATE_POLL_S: Final = 5.0
