@@ -1,0 +1,233 @@
+"""The upstream's side of a sign-in: greeting, EHLO, STARTTLS, EHLO again, AUTH PLAIN. Octets in, events out.
+
+Pure. The shell feeds what it received, sends what `take_output` gives and obeys the event of `next`. The leg
+ends `READY` or `FAILED`; every surprise fails, and what failed is text for the log alone, never for a client.
+After STARTTLS nothing said before it counts, and octets in clear behind its 220 fail (RFC 3207 §4.2,
+CVE-2011-0411). There is no way back to HELO: a server that knows no EHLO knows neither TLS nor AUTH. All that
+the upstream says is bounded.
+
+Without a response there is no AUTH: the upstream takes mail from us as it is (sign-in kind `none`).
+"""
+
+from __future__ import annotations
+
+import re
+from base64 import b64decode
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from types import MappingProxyType
+from typing import Final
+
+from auth.secret import Secret
+from proxy.limits import IMAP_SASL_LINE_OCTETS, UPSTREAM_PREAMBLE_OCTETS
+from proxy.logtext import quoted
+from proxy.smtp.reply import Reply, ReplyFault, ReplyReader
+
+
+class UpstreamState(StrEnum):
+    """Where the upstream leg stands. The words appear in logs."""
+
+    GREETING = "waiting for the greeting"
+    EHLO = "waiting for the answer to EHLO"
+    STARTTLS = "waiting for the answer to STARTTLS"
+    HANDSHAKE = "in the TLS handshake"
+    EHLO_SECURED = "waiting for the answer to EHLO under TLS"
+    CHALLENGE = "waiting for the challenge to AUTH"
+    VERDICT = "waiting for the answer to our sign-in"
+    READY = "ready"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Handshake:
+    """Do the TLS handshake now, then call `UpstreamLeg.secured`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """Commands may follow. `extensions` is keyword in upper case → parameters; `rest` came unasked behind."""
+
+    extensions: Mapping[str, str]
+    rest: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """No sign-in by this upstream now. `cause` is for the log: printable, and holds no secret of ours."""
+
+    cause: str
+
+
+Event = Handshake | Ready | Failed
+
+_COMMAND_OCTETS: Final = 512
+"""RFC 5321 §4.5.3.1.4; RFC 4954 §4: a longer AUTH must leave its initial response for later."""
+_KEYWORD: Final = re.compile(rb"([A-Za-z0-9][A-Za-z0-9-]*)(?:[ =]([ -~]*))?")
+"""RFC 5321 §4.1.1.1; `AUTH=PLAIN` is how the first servers with AUTH wrote it."""
+
+
+class UpstreamLeg:
+    """One sign-in. `name` is ours for EHLO; `response` the SASL PLAIN message in base64 (RFC 4616)."""
+
+    def __init__(self, name: str, response: Secret | None, *, starttls: bool) -> None:
+        self.state = UpstreamState.GREETING
+        self._name = name.encode("ascii")
+        self._response = response
+        self._starttls = starttls
+        self._replies = ReplyReader()
+        self._output = bytearray()
+        self._spent = 0  # octets received so far
+        self._extensions: dict[str, str] = {}
+        self._event: Event | None = None
+        self._steps: dict[UpstreamState, Callable[[Reply], None]] = {
+            UpstreamState.GREETING: self._greeted,
+            UpstreamState.EHLO: self._introduced,
+            UpstreamState.STARTTLS: self._switch,
+            UpstreamState.EHLO_SECURED: self._introduced,
+            UpstreamState.CHALLENGE: self._challenged,
+            UpstreamState.VERDICT: self._judged,
+        }
+
+    def receive(self, data: bytes) -> None:
+        """Take octets of the upstream."""
+        self._spent += len(data)
+        self._replies.feed(data)
+
+    def take_output(self) -> bytes:
+        """Give what is to be sent to the upstream now. It may hold a secret."""
+        output = bytes(self._output)
+        self._output.clear()
+        return output
+
+    def next(self) -> Event | None:
+        """Give the next event, None when more octets are needed. `Ready` and `Failed` come once and last."""
+        while self._event is None and self.state in self._steps:
+            try:
+                reply = self._replies.next()
+            except ReplyFault as fault:
+                self._fail(str(fault))
+                break
+            if reply is None:
+                self._check_patience()
+                break
+            self._steps[self.state](reply)
+        event, self._event = self._event, None
+        return event
+
+    def secured(self) -> None:
+        """The TLS handshake is done and the certificate checked: introduce ourselves anew."""
+        if self._replies.empty:
+            self._introduce(UpstreamState.EHLO_SECURED)
+        else:
+            self._fail("sent octets in clear behind its 220 to STARTTLS")
+
+    def closed(self) -> None:
+        """The upstream closed the connection."""
+        self._fail("closed the connection")
+
+    def _check_patience(self) -> None:
+        if self._spent > UPSTREAM_PREAMBLE_OCTETS:
+            self._fail(f"said more than {UPSTREAM_PREAMBLE_OCTETS} octets")
+
+    def _greeted(self, reply: Reply) -> None:
+        if reply.code != 220:
+            self._fail("did not greet with 220", reply)
+            return
+        self._introduce(UpstreamState.EHLO)
+
+    def _introduce(self, state: UpstreamState) -> None:
+        self._extensions = {}
+        self._command(b"EHLO " + self._name, state)
+
+    def _introduced(self, reply: Reply) -> None:
+        if reply.code != 250:
+            self._fail("refused EHLO", reply)
+            return
+        self._extensions = _extensions(reply.lines[1:])
+        if self._starttls and self.state is UpstreamState.EHLO:
+            self._ask_starttls()
+        elif self._response is None:
+            self._finish()
+        else:
+            self._authenticate(self._response)
+
+    def _ask_starttls(self) -> None:
+        if "STARTTLS" not in self._extensions:
+            self._fail("does not offer STARTTLS")
+            return
+        self._command(b"STARTTLS", UpstreamState.STARTTLS)
+
+    def _switch(self, reply: Reply) -> None:
+        if reply.code != 220:
+            self._fail("refused STARTTLS", reply)
+        elif not self._replies.empty:
+            self._fail("sent octets in clear behind its 220 to STARTTLS")
+        else:
+            self.state = UpstreamState.HANDSHAKE
+            self._event = Handshake()
+
+    def _authenticate(self, response: Secret) -> None:
+        if "PLAIN" not in self._extensions.get("AUTH", "").upper().split():
+            self._fail("does not offer AUTH PLAIN")
+            return
+        message = response.reveal_bytes()
+        whole = b"AUTH PLAIN " + message
+        if len(message) + 2 > IMAP_SASL_LINE_OCTETS:
+            self._fail(f"would get a response of more than {IMAP_SASL_LINE_OCTETS} octets")
+        elif len(whole) + 2 > _COMMAND_OCTETS:
+            self._command(b"AUTH PLAIN", UpstreamState.CHALLENGE)
+        else:
+            self._command(whole, UpstreamState.VERDICT)
+
+    def _challenged(self, reply: Reply) -> None:
+        """RFC 4954 §4: 334 asks for the response; PLAIN has one challenge, and it is empty."""
+        if reply.code != 334 or self._response is None:
+            self._fail("refused AUTH PLAIN", reply)
+            return
+        self._command(self._response.reveal_bytes(), UpstreamState.VERDICT)
+
+    def _judged(self, reply: Reply) -> None:
+        if reply.code == 235:
+            self._finish()
+        else:
+            self._fail("refused our sign-in", reply)
+
+    def _finish(self) -> None:
+        self.state = UpstreamState.READY
+        self._event = Ready(MappingProxyType(dict(self._extensions)), self._replies.rest())
+
+    def _command(self, command: bytes, state: UpstreamState) -> None:
+        """Send a command; whatever was said before it was asked for answers nothing of ours."""
+        if not self._replies.empty:
+            self._fail("said more than it was asked")
+            return
+        self._output += command + b"\r\n"
+        self.state = state
+
+    def _fail(self, what: str, said: Reply | None = None) -> None:
+        cause = f"{what} ({self.state})"
+        self.state = UpstreamState.FAILED
+        self._replies = ReplyReader()
+        self._output.clear()
+        if said is not None:
+            cause += f": {quoted(self._without_secret(b'%d %b' % (said.code, b' '.join(said.lines))))}"
+        self._event = Failed(cause)
+
+    def _without_secret(self, said: bytes) -> bytes:
+        """Blot out our own secret, should the upstream repeat it in a complaint."""
+        if self._response is None:
+            return said
+        message = self._response.reveal_bytes()
+        password = b64decode(message).rpartition(b"\0")[2]
+        return said.replace(message, b"(hidden)").replace(password, b"(hidden)")
+
+
+def _extensions(lines: tuple[bytes, ...]) -> dict[str, str]:
+    """Read the lines behind the first of a reply to EHLO; what is no keyword is passed over."""
+    found: dict[str, str] = {}
+    for line in lines:
+        if match := _KEYWORD.fullmatch(line.rstrip(b" ")):
+            word, parameters = match[1].decode("ascii").upper(), (match[2] or b"").decode("ascii")
+            found[word] = f"{found[word]} {parameters}" if word in found else parameters
+    return found

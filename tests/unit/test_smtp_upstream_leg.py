@@ -1,0 +1,184 @@
+"""The submission upstream's sign-in as dialogs: `<` is the upstream, `>` is what we say, in any pieces."""
+
+from base64 import b64encode
+
+import pytest
+
+from auth.secret import Secret
+from proxy.limits import UPSTREAM_PREAMBLE_OCTETS
+from proxy.smtp.upstream_leg import Failed, Handshake, Ready, UpstreamLeg, UpstreamState
+from support.transcript import ways, whole
+
+MESSAGE = b64encode(b"alice@example.org\0gate\0open sesame")
+LONG = b64encode(b"alice@example.org\0gate\0" + b"s" * 400)
+TOO_LONG = b64encode(b"alice@example.org\0gate\0" + b"s" * 9300)
+HELLO = ("<220 mx", ">EHLO gate.example.org")
+OFFERS = "<250-mx\r\n250-SIZE 1000\r\n250-8bitmime\r\n250 AUTH LOGIN PLAIN"
+AUTH = f">AUTH PLAIN {MESSAGE.decode()}"
+TO_TLS = (*HELLO, "<250-mx\r\n250-AUTH PLAIN\r\n250 STARTTLS", ">STARTTLS", "<220 go")
+IN = {"SIZE": "1000", "8BITMIME": "", "AUTH": "LOGIN PLAIN"}
+
+
+def leg(response: bytes | None = MESSAGE, *, starttls: bool = False) -> UpstreamLeg:
+    secret = None if response is None else Secret(response.decode())
+    return UpstreamLeg("gate.example.org", secret, starttls=starttls)
+
+
+def play(made: UpstreamLeg, steps, split=whole):
+    """Play the steps; give the last event."""
+    event = None
+    for step in steps:
+        said = step[1:].encode() + b"\r\n"
+        if step == "TLS":
+            assert event == Handshake()
+            made.secured()
+            event = made.next()
+        elif step == "END":
+            made.closed()
+            event = made.next()
+        elif step[0] == "<":
+            for piece in split(said):
+                made.receive(piece)
+                event = made.next() or event
+        else:
+            assert (made.take_output(), event) == (said, None)
+    assert made.take_output() == b""
+    return event
+
+
+READY = {
+    "initial response": ((*HELLO, OFFERS, AUTH, "<235 2.7.0 in"), {}, IN),
+    "a long greeting": (("<220-mx\r\n220-spam\r\n220 please", *HELLO[1:], OFFERS, AUTH, "<235 in"), {}, IN),
+    "AUTH as of old": ((*HELLO, "<250-mx\r\n250 AUTH=PLAIN", AUTH, "<235 in"), {}, {"AUTH": "PLAIN"}),
+    "AUTH twice": (
+        (*HELLO, "<250-mx\r\n250-AUTH LOGIN\r\n250 AUTH=PLAIN", AUTH, "<235 in"), {}, {"AUTH": "LOGIN PLAIN"},
+    ),
+    "no keyword": ((*HELLO, "<250-mx\r\n250-AUTH plain\r\n250 -?", AUTH, "<235 in"), {}, {"AUTH": "plain"}),
+    "a response too long for the command": (
+        (*HELLO, OFFERS, ">AUTH PLAIN", "<334 ", f">{LONG.decode()}", "<235 in"), {"response": LONG}, IN,
+    ),
+    "nobody": ((*HELLO, "<250 mx"), {"response": None}, {}),
+    "STARTTLS": ((*TO_TLS, "TLS", HELLO[1], OFFERS, AUTH, "<235 in"), {"starttls": True}, IN),
+    "nobody under TLS": (
+        (*TO_TLS, "TLS", HELLO[1], OFFERS), {"starttls": True, "response": None}, IN,
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", READY)
+def test_ready(name):
+    steps, options, extensions = READY[name]
+    for split in ways().values():
+        made = leg(**options)
+        assert play(made, steps, split) == Ready(extensions, b"")
+        assert made.state is UpstreamState.READY
+
+
+FAILED = {
+    "the end": (("END",), {}, "closed the connection (waiting for the greeting)"),
+    "554 first": (("<554 no",), {}, "did not greet with 220 (waiting for the greeting): '554 no'"),
+    "421 first": (("<421 busy",), {}, "did not greet with 220"),
+    "HTTP": (("<HTTP/1.1 400 Bad Request",), {}, "sent what is no reply"),
+    "no EHLO": ((*HELLO, "<502 what?"), {}, "refused EHLO (waiting for the answer to EHLO): '502 what?'"),
+    "no AUTH": ((*HELLO, "<250 mx"), {}, "does not offer AUTH PLAIN"),
+    "no PLAIN": ((*HELLO, "<250-mx\r\n250 AUTH LOGIN PLAIN-ISH"), {}, "does not offer AUTH PLAIN"),
+    "AUTH refused": (
+        (*HELLO, OFFERS, AUTH, "<535 5.7.8 \x1b[31mno"), {},
+        "refused our sign-in (waiting for the answer to our sign-in): '535 5.7.8 \\x1b[31mno'",
+    ),
+    "AUTH later": ((*HELLO, OFFERS, AUTH, "<454 4.7.0 later"), {}, "'454 4.7.0 later'"),
+    "a second challenge": ((*HELLO, OFFERS, AUTH, "<334 more"), {}, "refused our sign-in"),
+    "250 to AUTH": ((*HELLO, OFFERS, AUTH, "<250 in"), {}, "refused our sign-in"),
+    "no challenge": ((*HELLO, OFFERS, ">AUTH PLAIN", "<501 no"), {"response": LONG}, "refused AUTH PLAIN"),
+    "235 for a challenge": (
+        (*HELLO, OFFERS, ">AUTH PLAIN", "<235 in"), {"response": LONG}, "refused AUTH PLAIN",
+    ),
+    "too long": ((*HELLO, OFFERS), {"response": TOO_LONG}, "response of more than 12288 octets"),
+    "no STARTTLS": ((*HELLO, OFFERS), {"starttls": True}, "does not offer STARTTLS"),
+    "STARTTLS refused": (
+        (*HELLO, "<250-mx\r\n250 STARTTLS", ">STARTTLS", "<454 no"), {"starttls": True}, "refused STARTTLS",
+    ),
+    "250 to STARTTLS": (
+        (*HELLO, "<250-mx\r\n250 STARTTLS", ">STARTTLS", "<250 go"), {"starttls": True}, "refused STARTTLS",
+    ),
+    "AUTH in clear only": ((*TO_TLS, "TLS", HELLO[1], "<250 mx"), {"starttls": True}, "not offer AUTH PLAIN"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", FAILED)
+def test_failed(name):
+    steps, options, cause = FAILED[name]
+    for split in ways().values():
+        made = leg(**options)
+        event = play(made, steps, split)
+        assert isinstance(event, Failed)
+        assert cause in event.cause
+        assert made.state is UpstreamState.FAILED
+
+
+def test_octets_in_clear_behind_the_220_to_starttls_fail_in_one_piece_or_two():
+    for pieces in ([b"220 go\r\n250 mx\r\n"], [b"220 go\r\n2", b"50 mx\r\n"], [b"220 go\r\n", b"250 mx\r\n"]):
+        made = leg(starttls=True)
+        play(made, TO_TLS[:-1])
+        events = []
+        for piece in pieces:
+            made.receive(piece)
+            events.append(made.next())
+        if events[-1] is None:
+            made.secured()
+            events.append(made.next())
+        assert isinstance(events[0] if len(events) == 1 else events[-1] or events[0], Failed)
+        assert made.take_output() == b""
+
+
+@pytest.mark.parametrize(
+    "octets", [b"220 mx\r\n250 mx\r\n", b"220 mx\r\n2", b"220 mx\r\n250-mx\r\n250 AUTH PLAIN\r\n235 in\r\n"]
+)
+def test_an_answer_before_the_question_fails(octets):
+    made = leg()
+    made.receive(octets)
+    event = made.next()
+    assert isinstance(event, Failed)
+    assert "more than it was asked" in event.cause
+
+
+def test_what_comes_behind_the_last_reply_is_handed_on():
+    made = leg()
+    play(made, (*HELLO, OFFERS, AUTH))
+    made.receive(b"235 in\r\n421 4.3.2 bye\r\n")
+    assert made.next() == Ready(IN, b"421 4.3.2 bye\r\n")
+    assert made.next() is None
+
+
+def test_all_that_an_upstream_says_is_bounded():
+    made = leg()
+    play(made, HELLO)
+    made.receive(b"250-" + b"x" * UPSTREAM_PREAMBLE_OCTETS)
+    event = made.next()
+    assert isinstance(event, Failed)
+    assert "more than" in event.cause
+
+
+def test_our_secret_is_blotted_out_of_a_complaint():
+    made = leg()
+    play(made, (*HELLO, OFFERS, AUTH))
+    made.receive(b"535 " + MESSAGE + b" is open sesame\r\n")
+    event = made.next()
+    assert isinstance(event, Failed)
+    assert event.cause.endswith("'535 (hidden) is (hidden)'")
+
+
+def test_an_end_fails_in_every_state_and_the_log_names_it():
+    for state, steps, options in (
+        (UpstreamState.EHLO, HELLO, {}),
+        (UpstreamState.STARTTLS, TO_TLS[:-1], {"starttls": True}),
+        (UpstreamState.HANDSHAKE, TO_TLS, {"starttls": True}),
+        (UpstreamState.EHLO_SECURED, (*TO_TLS, "TLS", HELLO[1]), {"starttls": True}),
+        (UpstreamState.CHALLENGE, (*HELLO, OFFERS, ">AUTH PLAIN"), {"response": LONG}),
+        (UpstreamState.VERDICT, (*HELLO, OFFERS, AUTH), {}),
+    ):
+        made = leg(**options)
+        play(made, steps)
+        assert made.state is state
+        made.closed()
+        assert made.next() == Failed(f"closed the connection ({state})")
