@@ -55,6 +55,19 @@ IMAP_ID_PAIRS: Final = 30
 IMAP_ID_VALUE_OCTETS: Final = 1_024
 """RFC 2971 §3.3 says at most 1,024 octets a value."""
 
+# --- SMTP before sign-in, and the commands after it (RFC 5321, RFC 4954) ---------------------------
+
+SMTP_LINE_OCTETS: Final = 8_192
+"""RFC 5321 §4.5.3.1.4 names 512, and each extension more; the same as on IMAP."""
+SMTP_SASL_LINE_OCTETS: Final = 12_288
+"""RFC 4954 §4 names this for AUTH and the lines of its exchange."""
+SMTP_PATH_OCTETS: Final = 1_024
+"""RFC 5321 §4.5.3.1.3 names 256 as what all must take; senders that encode recipients are longer."""
+SMTP_DOMAIN_OCTETS: Final = 255
+"""RFC 5321 §4.5.3.1.2; DNS has no longer ones."""
+SMTP_PARAMETERS: Final = 20
+"""In one MAIL or RCPT; fewer are registered for either."""
+
 # --- upstream -------------------------------------------------------------------------------------
 
 UPSTREAM_CONNECT_S: Final = 5.0
