@@ -10,10 +10,15 @@ import click
 from auth.senders import Sending
 from proxy.cli.app import Invocation
 from proxy.cli.desk import Desk, operator
-from proxy.cli.output import emit, json_option, plain, say, table
+from proxy.cli.output import emit, json_option, note, plain, say, table
 
 _HEADERS: Final = ("ADDRESS", "WHY")
 _TO_QUOTE: Final = "Quote a domain, '*@example.net', or the shell may replace the star."
+
+_LEFT_TO_UPSTREAM: Final = (
+    "senders are left to the server behind here, which may say otherwise; "
+    'this counts once the config file has sender = "own" in [policy]'
+)
 
 
 @click.group()
@@ -45,9 +50,12 @@ def add(invocation: Invocation, email: str, address: str, as_json: bool) -> None
 
     Beside these an account sends as its email, as its email with +anything before the @, and as its aliases.
     """
-    with Desk(invocation.config()) as desk:
+    config = invocation.config()
+    with Desk(config) as desk:
         sending = desk.run(desk.accounts.senders.add(email, address, operator()))
     _answer(sending, f"{sending.account.email} may now send as {address}", as_json=as_json)
+    if config.sender_rule == "upstream":
+        note(_LEFT_TO_UPSTREAM)
 
 
 @sender.command(epilog=_TO_QUOTE)

@@ -72,6 +72,16 @@ def test_what_is_refused_has_a_reason_and_a_command_that_can_be_typed(
     assert "wicketgate" not in advice or f"wicketgate -c {house.file} account " in advice
 
 
+@pytest.mark.parametrize(("rule", "is_said"), [("upstream", True), ("own", False), ("report", False)])
+def test_where_the_list_counts_for_nothing_it_is_said(house: House, rule: str, is_said: bool) -> None:
+    text = house.file.read_text("utf-8")
+    assert "\n[policy]\n" in text
+    house.file.write_text(text.replace("\n[policy]\n", f'\n[policy]\nsender = "{rule}"\n'), "utf-8")
+    done = house.run("account", "sender", "add", ALICE, "*@example.com")
+    assert done.exit_code == 0, done.stderr
+    assert ("note: senders are left to the server behind" in done.stderr) == is_said
+
+
 def test_the_audit_trail_names_the_address(house: House) -> None:
     house.ask("account", "sender", "add", ALICE, "*@example.com")
     house.ask("account", "sender", "remove", ALICE, "*@example.com")
