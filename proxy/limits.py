@@ -27,6 +27,8 @@ ACCEPT_BACKOFF_S: Final = 0.1
 ACCEPT_BACKLOG: Final = 1_024
 ACCEPT_BATCH: Final = 32
 """Connections taken at one wake-up; a flood of them leaves room for those who are already here."""
+RECEIVE_OCTETS: Final = 8_192
+"""Read at a time from who has not signed in: a whole command of any honest client."""
 ERRORS_PER_CONNECTION: Final = 10
 """Bad commands before the connection is closed; an HTTP verb closes it at once (ALPACA)."""
 COMMANDS_PER_CONNECTION: Final = 100

@@ -44,6 +44,9 @@ class Registry(Protocol):
     def attempt(self, on_cut: Callable[[], None]) -> AbstractContextManager[Attempt]:
         """Begin an attempt; it, or the session it became, is over when the context is left."""
 
+    def stranger(self, on_stop: Callable[[], object]) -> AbstractContextManager[None]:
+        """Know somebody who has not signed in, to whom a stop of the server is told."""
+
 
 class Gate(Protocol):
     """The one door: `auth.gate.Gate`."""

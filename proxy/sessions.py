@@ -12,7 +12,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from types import TracebackType
 from typing import Final, Self
 
@@ -105,6 +106,7 @@ class Index:
         """Set when something under way was done."""
         self._entered: dict[Attempt, str | None] = {}
         self._by_id: dict[str, dict[Attempt, None]] = {}
+        self.strangers: dict[object, Callable[[], object]] = {}
 
     def all(self) -> list[Attempt]:
         """Every attempt, the oldest first."""
@@ -148,6 +150,18 @@ class Registry:
         """A new attempt, to be used with `with`. `on_cut` ends it without waiting, as an abort does."""
         return Attempt(self._index, on_cut)
 
+    @contextmanager
+    def stranger(self, on_stop: Callable[[], object]) -> Iterator[None]:
+        """Know somebody who has not signed in, to whom a stop is told by `on_stop`; no cut concerns it."""
+        known = object()
+        self._index.strangers[known] = on_stop
+        if self._index.stopping:
+            on_stop()
+        try:
+            yield
+        finally:
+            del self._index.strangers[known]
+
     @property
     def count(self) -> int:
         """Attempts and sessions, those being cut included."""
@@ -172,8 +186,13 @@ class Registry:
         return sum(attempt.under_way for attempt in self._index.all())
 
     def stop(self) -> int:
-        """End what is not under way, and what is as soon as it is done; how many were ended by this call."""
+        """End what is not under way, and what is as soon as it is done; how many were ended by this call.
+
+        Strangers are told, and counted nowhere.
+        """
         self._index.stopping = True
+        for leave in list(self._index.strangers.values()):
+            leave()
         return sum(attempt.end() for attempt in self._index.all() if not attempt.under_way)
 
     async def settled(self, within_s: float) -> bool:

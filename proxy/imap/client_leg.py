@@ -17,13 +17,12 @@ from typing import Final
 
 from auth import sasl
 from auth.refusal import Refusal
-from auth.secret import Secret
+from proxy.dialog import HTTP_VERBS, ClientState, Counts, Ending, Event, HangUp, SwitchToTls
+from proxy.entrance import Asked
 from proxy.failures import House, imap_no
 from proxy.imap.command import (
-    HTTP_VERBS,
     Authenticate,
     Capability,
-    ClientState,
     Id,
     Login,
     Logout,
@@ -74,38 +73,6 @@ FRAME_LIMITS: Final = FrameLimits(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class SwitchToTls:
-    """Send the output, do the TLS handshake, then call `ClientLeg.secured`."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SignInAsked:
-    """Ask the gate, then call `ClientLeg.granted` or `ClientLeg.refused`."""
-
-    name: str
-    secret: Secret
-    authzid: str | None
-    """Whom the client wants to act as, by AUTHENTICATE PLAIN; None when it does not say."""
-    client_name: str
-    """What the client called itself by ID, as it said; empty when it did not."""
-
-
-@dataclass(frozen=True, slots=True)
-class HangUp:
-    """Send the output, then close."""
-
-
-Event = SwitchToTls | SignInAsked | HangUp
-
-
-@dataclass(slots=True)
-class _Counts:
-    commands: int = 0
-    errors: int = 0
-    refused: int = 0
-
-
 @dataclass(slots=True)
 class _Heard:
     """What the client has told so far; forgotten at STARTTLS."""
@@ -123,7 +90,7 @@ class ClientLeg:
         self._house = house
         self._framer = Framer(FRAME_LIMITS)
         self._heard = _Heard()
-        self._counts = _Counts()
+        self._counts = Counts()
         self._event: Event | None = None
         self._output = bytearray(b"* OK [CAPABILITY " + self._capabilities() + b"] Wicketgate is ready\r\n")
 
@@ -179,10 +146,10 @@ class ClientLeg:
         if self._counts.refused >= SIGN_IN_FAILURES_PER_CONNECTION:
             self._bye(b"too many refused sign-ins")
 
-    def farewell(self, words: str) -> None:
+    def farewell(self, ending: Ending) -> None:
         """Say BYE on our own account, and close. Nothing is said once octets pass through or TLS is due."""
         if self.state not in (ClientState.SWITCHING, ClientState.SIGNED_IN, ClientState.CLOSING):
-            self._bye(words.encode("ascii"))
+            self._bye(ending.encode("ascii"))
 
     # --- frames ---------------------------------------------------------------------------------------------
 
@@ -304,7 +271,7 @@ class ClientLeg:
             case sasl.Credentials(name=name, secret=secret, authzid=authzid):
                 self._heard.exchange = None
                 self.state = ClientState.SIGNING_IN
-                self._event = SignInAsked(
+                self._event = Asked(
                     name=name, secret=secret, authzid=authzid, client_name=self._heard.client_name
                 )
 

@@ -14,27 +14,9 @@ from types import MappingProxyType
 from typing import Final
 
 from auth.secret import Secret
+from proxy.dialog import ClientState, client_name
 from proxy.imap.grammar import Argument, Atom, BadCommand, Command, String, Why
 from proxy.limits import IMAP_ID_PAIRS, IMAP_ID_VALUE_OCTETS
-
-
-class ClientState(StrEnum):
-    """Where a client stands. The words appear in logs."""
-
-    CLEAR = "clear"
-    """Before STARTTLS: nothing secret may be said."""
-    SWITCHING = "switching"
-    """STARTTLS is answered; only a TLS handshake can follow."""
-    SECURE = "secure"
-    """Under TLS, not signed in."""
-    SASL = "sasl"
-    """In the middle of AUTHENTICATE."""
-    SIGNING_IN = "signing in"
-    """The gate and the upstream are being asked; what the client sends waits."""
-    SIGNED_IN = "signed in"
-    """Octets pass through; nothing is read here any more."""
-    CLOSING = "closing"
-    """The last word is said."""
 
 
 class Verdict(StrEnum):
@@ -45,9 +27,6 @@ class Verdict(StrEnum):
     """NO [PRIVACYREQUIRED] (RFC 5530 §3), and no `+` for its literals."""
     BAD = "bad"
 
-
-CLIENT_NAME_CHARACTERS: Final = 100
-"""Kept of what a client calls itself; enough to tell one app from another."""
 
 _ALWAYS: Final = {
     b"CAPABILITY": Verdict.TAKEN,
@@ -73,12 +52,6 @@ LEGAL: Final[Mapping[ClientState, Mapping[bytes, Verdict]]] = MappingProxyType(
 )
 """In every other state no command is read at all."""
 
-HTTP_VERBS: Final = frozenset(
-    b"CONNECT COPY DELETE GET HEAD LOCK MKCALENDAR MKCOL MOVE OPTIONS PATCH POST PRI PROPFIND PROPPATCH PUT"
-    b" REPORT SEARCH TRACE UNLOCK".split()
-)
-"""A line that begins so comes from a browser that was sent here by another site (ALPACA, RFC 9325 §3.7)."""
-
 
 @dataclass(frozen=True, slots=True)
 class Capability:
@@ -100,7 +73,7 @@ class Id:
     """RFC 2971 §3.1: what the client says of itself."""
 
     client_name: str
-    """Its `name` field, not to be trusted; printable characters only, at most `CLIENT_NAME_CHARACTERS`."""
+    """Its `name` field, as `proxy.dialog.client_name` gives it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,8 +137,7 @@ def _client_name(tag: bytes, parameters: Argument) -> str:
         case tuple() if len(parameters) % 2 == 0 and len(parameters) <= 2 * IMAP_ID_PAIRS:
             values = [_id_string(tag, parameter) for parameter in parameters]
             said = {key.lower(): value for key, value in zip(values[::2], values[1::2], strict=True)}
-            name = said.get(b"name", b"").decode("utf-8", "replace")[:CLIENT_NAME_CHARACTERS]
-            return "".join(each if each.isprintable() else "\N{REPLACEMENT CHARACTER}" for each in name)
+            return client_name(said.get(b"name", b""))
         case _:
             raise BadCommand(tag, Why.BAD_SYNTAX)
 

@@ -10,9 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from auth.secret import Secret
+from proxy.dialog import ClientState, SwitchToTls
+from proxy.entrance import Asked
 from proxy.failures import UNAVAILABLE, House
-from proxy.imap.client_leg import ClientLeg, SignInAsked, SwitchToTls
-from proxy.imap.command import ClientState
+from proxy.imap.client_leg import ClientLeg
 from proxy.imap.upstream_leg import Failed, Handshake, Ready, UpstreamLeg, UpstreamState
 
 REPLY = re.compile(rb"\* (?:OK|BAD|BYE|CAPABILITY|ID) [ -~]*|\+ [ -~]*|[!-~]+ (?:OK|NO|BAD) [ -~]*")
@@ -74,7 +75,7 @@ def settle(leg: ClientLeg) -> bytes:
         match event:
             case SwitchToTls():
                 leg.secured()
-            case SignInAsked():
+            case Asked():
                 leg.refused(UNAVAILABLE)
     return said + leg.take_output()
 

@@ -32,9 +32,10 @@ from pathlib import Path
 
 from auth.refusal import Reason, Refusal
 from auth.secret import Secret
+from proxy.dialog import ClientState, Ending, HangUp, SwitchToTls
+from proxy.entrance import Asked
 from proxy.failures import UNAVAILABLE, House
-from proxy.imap.client_leg import ClientLeg, HangUp, SignInAsked, SwitchToTls
-from proxy.imap.command import ClientState
+from proxy.imap.client_leg import ClientLeg
 from proxy.imap.upstream_leg import Failed, Handshake, Ready, UpstreamLeg, UpstreamState
 from scopes.model import Scope
 
@@ -139,7 +140,7 @@ class Play:
             case "G>":
                 words, _, authzid = step.words.partition(" acting as ")
                 name, _, secret = words.partition(" ")
-                asked = self._take(SignInAsked, step)
+                asked = self._take(Asked, step)
                 got = (asked.name, asked.secret.reveal(), asked.authzid or "")
                 assert got == (name, secret, authzid), f"line {step.line}: {asked.name}, {asked.authzid}"
             case "G<":
@@ -172,7 +173,7 @@ class Play:
                 self._take(Failed, step)
                 self.client.refused(UNAVAILABLE)
             case "times out":
-                self.client.farewell("sign-in took too long")
+                self.client.farewell(Ending.TOO_SLOW)
             case _:
                 raise AssertionError(f"line {step.line} is no step")
 

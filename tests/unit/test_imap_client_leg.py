@@ -3,9 +3,10 @@
 import pytest
 
 from auth.refusal import Reason, Refusal
+from proxy.dialog import ClientState, Ending, HangUp, SwitchToTls
+from proxy.entrance import Asked
 from proxy.failures import House, imap_no
-from proxy.imap.client_leg import ClientLeg, HangUp, SignInAsked, SwitchToTls
-from proxy.imap.command import ClientState
+from proxy.imap.client_leg import ClientLeg
 from proxy.limits import COMMANDS_PER_CONNECTION, PIPELINED_OCTETS
 
 HOUSE = House(host="mail.example.org")
@@ -17,11 +18,11 @@ def leg(*, secure: bool = True) -> ClientLeg:
     return made
 
 
-def asked(octets: bytes = b"a LOGIN alice pw\r\n") -> tuple[ClientLeg, SignInAsked]:
+def asked(octets: bytes = b"a LOGIN alice pw\r\n") -> tuple[ClientLeg, Asked]:
     made = leg()
     made.receive(octets)
     event = made.next()
-    assert isinstance(event, SignInAsked)
+    assert isinstance(event, Asked)
     made.take_output()
     return made, event
 
@@ -98,7 +99,7 @@ def test_a_client_name_told_in_clear_is_forgotten():
     made.secured()
     made.receive(b"d LOGIN alice pw\r\n")
     event = made.next()
-    assert isinstance(event, SignInAsked)
+    assert isinstance(event, Asked)
     assert (event.name, event.client_name) == ("alice", "")
 
 
@@ -129,15 +130,15 @@ def test_farewell_where_imap_is_spoken(state):
         ClientState.SASL: lambda: after(leg(), b"a AUTHENTICATE PLAIN\r\n"),
         ClientState.SIGNING_IN: lambda: asked()[0],
     }[state]()
-    made.farewell("too slow")
-    assert made.take_output() == b"* BYE too slow\r\n"
+    made.farewell(Ending.TOO_SLOW)
+    assert made.take_output() == b"* BYE sign-in took too long\r\n"
     assert made.next() == HangUp()
 
 
 @pytest.mark.parametrize("made", [signed_in, lambda: after(leg(secure=False), b"a STARTTLS\r\n")])
 def test_no_farewell_where_it_would_be_mistaken(made):
     quiet = made()
-    quiet.farewell("too slow")
+    quiet.farewell(Ending.TOO_SLOW)
     assert quiet.take_output() == b""
 
 

@@ -3,12 +3,11 @@
 import pytest
 
 from auth.secret import Secret
+from proxy.dialog import CLIENT_NAME_CHARACTERS, ClientState
 from proxy.imap.command import (
-    CLIENT_NAME_CHARACTERS,
     LEGAL,
     Authenticate,
     Capability,
-    ClientState,
     Id,
     Login,
     Logout,

@@ -9,9 +9,9 @@ import logging
 import pytest
 
 from auth.refusal import Reason, Refusal
+from proxy.dialog import ClientState
 from proxy.failures import House, imap_no
-from proxy.imap.command import ClientState
-from proxy.imap.conversation import Conversation
+from proxy.imap.conversation import conversation
 from proxy.limits import PIPELINED_OCTETS
 from proxy.net.connection import ConnectionLost
 from proxy.net.strangers import Caps, Strangers
@@ -211,15 +211,15 @@ async def test_no_more_is_held_than_there_is_room_for(tls):
     stage = Stage(tls)
     stage.upstream.holds.clear()
     far, near = connections()
-    conversation = Conversation(near, stage.ports(), stage.upstream, stage.settings(), secure=True)
+    talk = conversation(near, stage.ports(), stage.upstream, stage.settings(), secure=True)
     async with asyncio.timeout(10) as limit:
-        running = asyncio.create_task(conversation.run(limit))
+        running = asyncio.create_task(talk.run(limit))
         await far.send(LOGIN)
         sending = asyncio.create_task(far.send(b"x" * 3_000_000))
-        await soon(lambda: conversation.leg.room == 0)
+        await soon(lambda: talk.leg.room == 0)
         await turns(200)
-        assert conversation.leg.state is ClientState.SIGNING_IN
-        assert len(conversation.leg.granted(b"")) == PIPELINED_OCTETS
+        assert talk.leg.state is ClientState.SIGNING_IN
+        assert len(talk.leg.granted(b"")) == PIPELINED_OCTETS
     running.cancel()
     sending.cancel()
     await asyncio.wait({running, sending})
@@ -234,7 +234,7 @@ async def test_a_sign_in_at_work_is_no_idle_stranger(tls):
     stage.gate.answer = Refusal(reason=Reason.BAD_CREDENTIALS)
     far, near = connections()
     serving = asyncio.create_task(
-        Conversation(near, stage.ports(), stage.upstream, stage.settings(), secure=True).run(
+        conversation(near, stage.ports(), stage.upstream, stage.settings(), secure=True).run(
             asyncio.timeout(None)
         )
     )
@@ -321,9 +321,9 @@ async def test_the_time_for_sign_in_is_bounded_wherever_it_waits(tls, where):
 async def test_the_time_for_sign_in_is_lifted_from_the_session(tls):
     stage = Stage(tls)
     far, near = connections()
-    conversation = Conversation(near, stage.ports(), stage.upstream, stage.settings(), secure=True)
+    talk = conversation(near, stage.ports(), stage.upstream, stage.settings(), secure=True)
     async with asyncio.timeout(10) as limit:
-        running = asyncio.create_task(conversation.run(limit))
+        running = asyncio.create_task(talk.run(limit))
         await far.send(LOGIN)
         assert await line(far) == GREETING
         assert await line(far) == SIGNED_IN
@@ -356,3 +356,26 @@ async def test_no_tls_is_the_end(tls):
 
 def test_greeting_is_the_documented_one():
     assert b"IMAP4rev1 SASL-IR LITERAL- ID AUTH=PLAIN AUTH=LOGIN]" in GREETING
+
+
+@on_both_loops
+async def test_who_has_not_signed_in_leaves_as_soon_as_the_registry_stops(tls):
+    stage = Stage(tls)
+    async with stage.client() as client:
+        assert stage.registry.stop() == 0
+        assert await client.line() == b"* BYE the server is stopping\r\n"
+        assert await client.line() == b""
+
+
+@on_both_loops
+async def test_no_sign_in_becomes_a_session_while_the_server_stops(tls):
+    stage = Stage(tls)
+    stage.gate.confirms.clear()
+    async with stage.client() as client:
+        await client.send(LOGIN)
+        await soon(stage.gate.confirming.wait())
+        stage.gate.confirms.set()
+        stage.registry.stop()
+        assert await client.line() == b"* BYE the server is stopping\r\n"
+        await closed(stage.upstream.far)
+    assert not stage.released

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from proxy.imap.command import ClientState
+from proxy.dialog import ClientState
 from proxy.imap.upstream_leg import UpstreamState
 from support.transcript import load, parse, play, ways
 

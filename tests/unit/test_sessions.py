@@ -191,3 +191,27 @@ def test_who_comes_when_the_server_stops_is_cut_at_once():
     registry.stop()
     with registry.attempt(ended.by("late")) as late:
         assert (late.cut, ended) == (True, ["late"])
+
+
+def test_a_stop_is_told_to_strangers_who_are_counted_nowhere():
+    registry, told = Registry(), []
+    with registry.stranger(lambda: told.append("first")), registry.stranger(lambda: told.append("second")):
+        assert (registry.count, registry.cut_all()) == (0, 0)
+        assert registry.stop() == 0
+        assert told == ["first", "second"]
+    registry.stop()
+    assert told == ["first", "second"], "who has left is told nothing"
+
+
+def test_a_stranger_who_comes_while_the_server_stops_is_told_at_once():
+    registry, told = Registry(), []
+    registry.stop()
+    with registry.stranger(lambda: told.append("late")):
+        assert told == ["late"]
+
+
+def test_a_stranger_may_leave_as_it_is_told():
+    registry, contexts = Registry(), []
+    contexts.append(registry.stranger(lambda: contexts[0].__exit__(None, None, None)))
+    contexts[0].__enter__()
+    registry.stop()
