@@ -1,1 +1,1 @@
-"""SMTP submission: grammar, the two legs as pure state machines, and the thin shell that joins them."""
+"""SMTP submission: grammar, legs and transaction as pure state machines, and thin shells around them."""

@@ -1,4 +1,4 @@
-"""Dialogs as text, played against both IMAP legs without a socket.
+"""Dialogs as text, played against both legs of IMAP or SMTP without a socket.
 
 Each line is one step; a file is read from top to bottom:
 
@@ -9,12 +9,14 @@ Each line is one step; a file is read from top to bottom:
     G< granted | REASON [label=L] [scopes=a,b]   what it answers; `granted` begins the upstream leg
     -- [secure] [starttls]                       first line: client under TLS; upstream needs STARTTLS
     -- tls client | tls upstream                 the handshake that is due is done
+    -- upstream ready                            the upstream leg is done, whatever it said
     -- closed                                    the gate hangs up
     -- upstream closes | upstream failed         the upstream ends; our leg gives up, and the client is told
-    -- times out                                 the time for sign-in is over
+    -- times out | server stops                  why we end what did no harm
     # a comment
 
-After sign-in the legs are joined as the relay joins them. What the gate says must be said when the script
+After sign-in the legs are joined as the relay joins them; on SMTP, where a session stands between them, U> is
+what it is given. What the gate says must be said when the script
 says so, and nothing else: before every input all output must have been expected. `ways` gives the splittings
 that each dialog runs in: whole (neighbouring lines in one piece), byte by byte, and at random places.
 """
@@ -35,13 +37,23 @@ from auth.secret import Secret
 from proxy.dialog import ClientState, Ending, HangUp, SwitchToTls
 from proxy.entrance import Asked
 from proxy.failures import UNAVAILABLE, House
-from proxy.imap.client_leg import ClientLeg
-from proxy.imap.upstream_leg import Failed, Handshake, Ready, UpstreamLeg, UpstreamState
+from proxy.imap import client_leg as imap_client
+from proxy.imap import upstream_leg as imap_upstream
+from proxy.smtp import client_leg as smtp_client
+from proxy.smtp import upstream_leg as smtp_upstream
+from proxy.smtp.offer import Offer
 from scopes.model import Scope
 
 HOUSE = House(host="mail.example.org", portal_url="https://mail.example.org/passwords")
 RESPONSE = Secret("YWxpY2VAZXhhbXBsZS5vcmcAZ2F0ZQBvcGVuIHNlc2FtZQ==")  # alice@example.org, gate, open sesame
 INPUTS = ("C", "U<")
+OFFER = Offer(size_octets=52_428_800)
+
+ClientLeg = imap_client.ClientLeg | smtp_client.ClientLeg
+UpstreamLeg = imap_upstream.UpstreamLeg | smtp_upstream.UpstreamLeg
+States = set[ClientState | imap_upstream.UpstreamState | smtp_upstream.UpstreamState]
+Handshake = (imap_upstream.Handshake, smtp_upstream.Handshake)
+Failed = (imap_upstream.Failed, smtp_upstream.Failed)
 
 Split = Callable[[bytes], Iterator[bytes]]
 
@@ -105,20 +117,45 @@ def ways(seeds: range = range(3)) -> dict[str, Split]:
     return {"whole": whole, "byte by byte": byte_by_byte, **by_seed}
 
 
+class Imap:
+    """The legs of IMAP."""
+
+    @staticmethod
+    def client(house: House, *, secure: bool) -> ClientLeg:
+        return imap_client.ClientLeg(house, secure=secure)
+
+    @staticmethod
+    def upstream(*, starttls: bool) -> UpstreamLeg:
+        return imap_upstream.UpstreamLeg(RESPONSE, starttls=starttls)
+
+
+class Smtp:
+    """The legs of submission."""
+
+    @staticmethod
+    def client(house: House, *, secure: bool) -> ClientLeg:
+        return smtp_client.ClientLeg(house, OFFER, secure=secure)
+
+    @staticmethod
+    def upstream(*, starttls: bool) -> UpstreamLeg:
+        return smtp_upstream.UpstreamLeg("mail.example.org", RESPONSE, starttls=starttls)
+
+
 @dataclass
 class Play:
     """One run of one dialog."""
 
     client: ClientLeg
+    legs: type[Imap | Smtp] = Imap
     split: Split = whole
     starttls: bool = False
     upstream: UpstreamLeg | None = None
     to_client: bytearray = field(default_factory=bytearray)
     to_upstream: bytearray = field(default_factory=bytearray)
     due: list[object] = field(default_factory=list)
-    states: set[ClientState | UpstreamState] = field(default_factory=set)
+    states: States = field(default_factory=set)
 
-    def run(self, steps: list[Step]) -> set[ClientState | UpstreamState]:
+    def run(self, steps: list[Step]) -> States:
         """Play all steps; gives the states both legs were in."""
         for kind, group in groupby(steps, key=lambda step: step.kind):
             same = list(group)
@@ -153,7 +190,7 @@ class Play:
     def _answer(self, step: Step) -> None:
         outcome, *more = step.words.split()
         if outcome == "granted":
-            self.upstream = UpstreamLeg(RESPONSE, starttls=self.starttls)
+            self.upstream = self.legs.upstream(starttls=self.starttls)
         else:
             self.client.refused(_refusal(outcome, more))
 
@@ -172,8 +209,13 @@ class Play:
             case "upstream failed":
                 self._take(Failed, step)
                 self.client.refused(UNAVAILABLE)
+            case "upstream ready":
+                self.upstream = None
+                self.to_upstream = bytearray(self.client.granted())
             case "times out":
                 self.client.farewell(Ending.TOO_SLOW)
+            case "server stops":
+                self.client.farewell(Ending.STOPPING)
             case _:
                 raise AssertionError(f"line {step.line} is no step")
 
@@ -205,7 +247,9 @@ class Play:
             match said:
                 case None:
                     return
-                case Ready(capabilities, rest):
+                case smtp_upstream.Ready():
+                    self.to_upstream += self.client.granted()
+                case imap_upstream.Ready(capabilities, rest):
                     self.to_upstream += self.client.granted(capabilities)
                     self.to_client += self.client.take_output() + rest
                 case _:
@@ -216,10 +260,10 @@ class Play:
         if self.upstream is not None:
             self.states.add(self.upstream.state)
 
-    def _take(self, kind: type, step: Step) -> object:
-        assert self.due, f"line {step.line}: {kind.__name__} is not due"
+    def _take(self, kind: type | tuple[type, ...], step: Step) -> object:
+        assert self.due, f"line {step.line}: {kind} is not due"
         event = self.due.pop(0)
-        assert isinstance(event, kind), f"line {step.line}: {event} instead of {kind.__name__}"
+        assert isinstance(event, kind), f"line {step.line}: {event} instead of {kind}"
         return event
 
     def _expect(self, stream: bytearray, step: Step) -> None:
@@ -234,14 +278,17 @@ class Play:
         assert not self.due, f"{where}: not expected: {self.due}"
 
 
-def play(steps: list[Step], split: Split = whole, house: House = HOUSE) -> set[ClientState | UpstreamState]:
+def play(
+    steps: list[Step], split: Split = whole, legs: type[Imap | Smtp] = Imap, house: House = HOUSE
+) -> States:
     """Play a dialog in one splitting; an AssertionError names the line that went wrong."""
     settings = set()
     if steps and steps[0].kind == "--":
         settings = set(steps[0].words.split())
         if settings <= {"secure", "starttls"}:
             steps = steps[1:]
-    run = Play(ClientLeg(house, secure="secure" in settings), split, starttls="starttls" in settings)
+    client = legs.client(house, secure="secure" in settings)
+    run = Play(client, legs, split, starttls="starttls" in settings)
     run._pump()
     return run.run(steps)
 

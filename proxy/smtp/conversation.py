@@ -1,0 +1,48 @@
+"""One submission client, from its first command to the end of its session: the parts, joined.
+
+Up to the sign-in it is a `proxy.conversation`; then the session has both connections. Between the gate's last
+word and the moment from which a cut ends the session nothing waits.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+
+from proxy.conversation import Begun, Conversation, Surroundings
+from proxy.net.connection import Connection
+from proxy.ports import Ports
+from proxy.smtp.client_leg import ClientLeg
+from proxy.smtp.ports import NewSession, Settings, Upstream
+from proxy.smtp.upstream import SignedIn
+from scopes.model import Service
+
+
+def conversation(
+    connection: Connection, ports: Ports, upstream: Upstream, settings: Settings, *, secure: bool
+) -> Conversation[SignedIn]:
+    """Give the conversation with one client; `secure`: TLS protects it from its first octet."""
+    leg = ClientLeg(settings.house, settings.offer, secure=secure)
+    around = Surroundings(
+        ports=ports,
+        service=Service.SUBMISSION,
+        tls=settings.tls,
+        reach=upstream.sign_in,
+        session=partial(_session, connection, leg, settings.session),
+        now=settings.now,
+        handshake_s=settings.handshake_s,
+        sign_in_s=settings.sign_in_s,
+    )
+    return Conversation(connection, leg, around)
+
+
+async def _session(
+    client: Connection, leg: ClientLeg, new_session: NewSession, begun: Begun[SignedIn]
+) -> None:
+    """Say 235, then leave both connections to the session."""
+    entrance, upstream = begun.entrance, begun.reached
+    session = new_session(client, upstream, begun.grant, begun.attempt)
+    entrance.when_cut = session.cut
+    entrance.granted(begun.asked, begun.grant, upstream.connection.id)
+    received = leg.granted()
+    await client.send(leg.take_output())
+    await session.run(received)
