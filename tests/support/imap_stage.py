@@ -91,7 +91,7 @@ class PlayedUpstream:
     far: Connection | None = None
     cancelled: int = 0
 
-    async def sign_in(self, grant: Grant) -> SignedIn:
+    async def sign_in(self, grant: Grant) -> Any:
         self.asked.set()
         try:
             await self.holds.wait()
@@ -100,6 +100,9 @@ class PlayedUpstream:
             raise
         if self.failure is not None:
             raise self.failure
+        return self.reached()
+
+    def reached(self) -> Any:
         near, self.far = connections()
         return SignedIn(connection=near, capabilities=b"IMAP4rev1 IDLE", rest=self.rest)
 
@@ -118,6 +121,7 @@ class Stage:
     record: Callable[[SignInRecord], None] | None = None
     released: list[Connection] = field(default_factory=list)
     doubted: list[Connection] = field(default_factory=list)
+    greeting: bytes = GREETING
 
     @property
     def far(self) -> Connection | None:
@@ -163,7 +167,7 @@ class Stage:
         try:
             if implicit_tls:
                 await client.secure(self.tls)
-                assert await client.line() == GREETING
+                assert await client.line() == self.greeting
             yield client
         finally:
             client.connection.abort()
