@@ -1,8 +1,8 @@
 """What a client may say before sign-in: one table of commands by state, and their meaning.
 
 `verdict` looks a command up, `understand` turns its argument into a request. RFC 5321 §4.1.1, RFC 3207
-(STARTTLS), RFC 4954 (AUTH). Everything else waits for sign-in (RFC 6409 §4.3) and reaches no upstream. Nothing
-here knows a socket, a reply or an account.
+(STARTTLS), RFC 4954 (AUTH). Whatever else there is waits for sign-in (RFC 6409 §4.3) and reaches no upstream.
+Nothing here knows a socket, a reply or an account.
 """
 
 from __future__ import annotations
