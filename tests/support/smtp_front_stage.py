@@ -39,6 +39,7 @@ class PlayedSession:
     bug: Exception | None = None
     received: bytes = b""
     cuts: int = 0
+    cancelled: bool = False
     began: asyncio.Event = field(default_factory=asyncio.Event)
     over: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -50,6 +51,9 @@ class PlayedSession:
         ends = {asyncio.create_task(each) for each in (self.over.wait(), closed(self.client))}
         try:
             await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+        except asyncio.CancelledError:
+            self.cancelled = True
+            raise
         finally:
             for each in ends:
                 each.cancel()

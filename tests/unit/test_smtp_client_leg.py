@@ -122,9 +122,10 @@ def test_the_last_name_counts_and_one_told_in_clear_is_forgotten():
 
 def test_starttls_is_answered_before_the_handshake():
     made = leg(secure=False)
-    made.receive(b"STARTTLS\r\n")
+    made.receive(b"STARTTLS\r\nEHLO x\r\n")
     assert made.next() == SwitchToTls()
     assert made.take_output() == b"220 2.0.0 begin TLS now\r\n"
+    assert made.room == PIPELINED_OCTETS, "what came behind it is kept"
 
 
 def test_the_secret_is_taken_as_it_came_and_is_not_shown():
