@@ -158,6 +158,15 @@ STOP_S: Final = 0.5
 STOP_UNDER_WAY_S: Final = 30.0
 """What a message or a request under way gets to be finished when the server stops."""
 
+# --- DAV, the front-end (RFC 9110, RFC 9112) -----------------------------------------------------------
+
+DAV_HEAD_OCTETS: Final = 32_768
+"""Request line and header fields; a dozen fields are some 600 octets, and cookies are no use here."""
+DAV_FIELDS: Final = 100
+"""In one head; no client sends thirty."""
+DAV_TARGET_OCTETS: Final = 8_192
+"""RFC 9112 §3 recommends that at least 8,000 octets are taken."""
+
 # --- DAV, the scope wall -----------------------------------------------------------------------------
 
 DAV_XML_OCTETS: Final = 1_048_576
