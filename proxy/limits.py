@@ -167,6 +167,19 @@ DAV_FIELDS: Final = 100
 DAV_TARGET_OCTETS: Final = 8_192
 """RFC 9112 §3 recommends that at least 8,000 octets are taken."""
 
+# --- DAV, the server behind ----------------------------------------------------------------------------
+
+DAV_UPSTREAM_ANSWER_S: Final = 60.0
+"""Silence of the server behind before it counts as an outage; a large collection takes seconds."""
+DAV_UPSTREAM_HEAD_OCTETS: Final = 65_536
+"""Status line and fields of an answer, interim ones included."""
+DAV_UPSTREAM_KEPT: Final = 64
+"""Connections kept for the next request."""
+DAV_UPSTREAM_IDLE_S: Final = 60.0
+"""How long one is kept; servers close theirs after two minutes or so."""
+DAV_ASK_S: Final = 10.0
+"""For a question of our own, from connect to the last octet of its answer."""
+
 # --- DAV, the scope wall -----------------------------------------------------------------------------
 
 DAV_XML_OCTETS: Final = 1_048_576
