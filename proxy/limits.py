@@ -166,6 +166,10 @@ DAV_FIELDS: Final = 100
 """In one head; no client sends thirty."""
 DAV_TARGET_OCTETS: Final = 8_192
 """RFC 9112 §3 recommends that at least 8,000 octets are taken."""
+DAV_CHUNK_LINE_OCTETS: Final = 256
+"""Size and extensions of one chunk, which nobody uses."""
+DAV_TRAILER_OCTETS: Final = 8_192
+"""All fields behind the last chunk; they are dropped."""
 
 # --- DAV, the server behind ----------------------------------------------------------------------------
 
