@@ -39,6 +39,11 @@ class Reply:
         return 200 <= self.code < 300
 
     @property
+    def negative(self) -> bool:
+        """Whether it is refused, for now or for good; 421 refuses nothing but to go on."""
+        return 400 <= self.code < 600 and self.code != 421
+
+    @property
     def wire(self) -> bytes:
         """The reply as a client may hear it, CRLF included.
 
