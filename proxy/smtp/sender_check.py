@@ -1,0 +1,73 @@
+"""Holds one session's senders to the rule of the config; what they are is told by `sender`.
+
+An outage of the store is no verdict: with `own` the client is told to try again, with `report` it passes.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from typing import Final
+
+from auth.store.errors import StoreUnavailable
+from proxy.entrance import watched
+from proxy.logtext import quoted
+from proxy.smtp.sender import (
+    BadFrom,
+    SenderRule,
+    Senders,
+    bad_from,
+    first_foreign,
+    from_addresses,
+    not_own,
+    own_of,
+)
+from proxy.smtp.sides import ClientSide
+from scopes.model import Grant
+
+log = logging.getLogger(__name__)
+
+_UNKNOWN: Final = b"451 4.3.0 whose address this is cannot be told now, try again later\r\n"
+
+
+class SenderCheck:
+    """The rule for one account; `senders` may be None for the rule `upstream` alone."""
+
+    def __init__(self, client: ClientSide, grant: Grant, rule: SenderRule, senders: Senders | None) -> None:
+        self._client = client
+        self._grant = grant
+        self._rule = rule
+        self._senders = senders
+
+    async def envelope(self, sender: str) -> bytes | None:
+        """Give the refusal of the sender in MAIL; None lets it pass."""
+        return await self._refusal((sender,), "MAIL")
+
+    async def header(self, header: bytes) -> bytes | None:
+        """Give the refusal of a message for its From; None lets it pass, as it does one without."""
+        found = from_addresses(header)
+        if isinstance(found, BadFrom):
+            return self._ruled(bad_from(found), "From", found)
+        return await self._refusal(found, "From")
+
+    async def _refusal(self, addresses: Sequence[str], where: str) -> bytes | None:
+        if self._senders is None or self._rule is SenderRule.UPSTREAM or not addresses:
+            return None
+        try:
+            own = await watched(own_of(self._senders, self._grant), self._client.hold)
+        except StoreUnavailable as outage:
+            log.warning("smtp senders unknown id=%s cause=%s", self._client.connection.id, outage)
+            return _UNKNOWN if self._rule is SenderRule.OWN else None
+        foreign = first_foreign(addresses, own)
+        return None if foreign is None else self._ruled(not_own(foreign, self._grant), where, foreign)
+
+    def _ruled(self, refusal: bytes, where: str, what: str) -> bytes | None:
+        log.warning(
+            "smtp sender not its own id=%s account=%s rule=%s where=%s what=%s",
+            self._client.connection.id,
+            self._grant.account_id,
+            self._rule,
+            where,
+            quoted(what),
+        )
+        return refusal if self._rule is SenderRule.OWN else None
