@@ -1,0 +1,316 @@
+"""One client after its sign-in: commands forwarded in line, messages streamed, and an end that is told.
+
+The shell around `transaction` and `message`. One command is dealt with at a time, but for RCPTs behind a
+MAIL, which go upstream together where it pipelines; every reply goes back in its order. While the upstream is
+asked the client is heard, up to a bound, so one that vanishes ends the session at once.
+
+A 250 is only ever the upstream's own. When the upstream is lost the client hears 451, then 421. A cut closes
+the upstream in the same moment, and with it every message whose final dot has not gone out.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Final
+
+from proxy.entrance import ClientGoneError, watched
+from proxy.failures import House
+from proxy.limits import CLOSE_S, SMTP_PIPELINE_COMMANDS
+from proxy.net.connection import Connection, ConnectionLost
+from proxy.ports import Attempt
+from proxy.smtp import ends
+from proxy.smtp.ends import SessionEnd, SessionOver, UpstreamLost
+from proxy.smtp.grammar import Line, NeedData, Rejected
+from proxy.smtp.message import Message
+from proxy.smtp.offer import AUTH, Offer, helo
+from proxy.smtp.reply import Reply
+from proxy.smtp.sender import SenderRule, Senders
+from proxy.smtp.sender_check import SenderCheck
+from proxy.smtp.sides import ClientSide, Times, UpstreamSide
+from proxy.smtp.transaction import (
+    Forward,
+    HangUp,
+    Introduce,
+    Leave,
+    Say,
+    TakeMessage,
+    Transaction,
+)
+from proxy.smtp.upstream import SignedIn
+from scopes.model import Grant
+
+log = logging.getLogger(__name__)
+
+_DATA: Final = b"DATA\r\n"
+_GO_ON: Final = b"354 end with <CR><LF>.<CR><LF>\r\n"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionSettings:
+    """What a session is told by the config."""
+
+    house: House
+    offer: Offer
+    """What EHLO says, after sign-in too; its size is the largest message that is taken, 0 any."""
+    rule: SenderRule = SenderRule.UPSTREAM
+    senders: Senders | None = None
+    """Needed for every rule but `upstream`."""
+    now: Callable[[], float] = time.time
+    times: Times = field(default_factory=Times)
+
+    def __post_init__(self) -> None:
+        if self.senders is None and self.rule is not SenderRule.UPSTREAM:
+            raise ValueError(f"the sender rule {self.rule} needs to know the addresses of accounts")
+
+
+class Submission:
+    """One session. `run` takes over both connections, and has closed them when it returns."""
+
+    def __init__(
+        self,
+        client: Connection,
+        upstream: SignedIn,
+        grant: Grant,
+        attempt: Attempt,
+        settings: SessionSettings,
+    ) -> None:
+        self._client = ClientSide(client, settings.times)
+        self._upstream = UpstreamSide(upstream, settings.times)
+        self._grant = grant
+        self._attempt = attempt
+        self._settings = settings
+        self._transaction = Transaction(upstream.extensions, settings.offer)
+        self._check = SenderCheck(self._client, grant, settings.rule, settings.senders)
+        self._asked: list[Forward] = []  # for the upstream, their replies not yet given to the client
+        self._message: Message | None = None
+        self._messages = 0
+        self._task: asyncio.Task[None] | None = None
+        self._over: tuple[SessionEnd, bytes] | None = None  # decided by others: cut, expiry, stop
+
+    async def run(self, received: bytes) -> None:
+        """Serve until the session ends. `received` came behind the sign-in; the client has heard 235.
+
+        Raises nothing that peers cause. Cancelled, it closes the upstream and leaves the client to be told.
+        """
+        self._client.framer.feed(received)
+        if self._attempt.cut:
+            self.cut()
+        expiry = self._when_expired()
+        self._task = asyncio.ensure_future(self._serve())
+        try:
+            over = await self._outcome(self._task)
+        finally:
+            self._upstream.abort()
+            if expiry is not None:
+                expiry.cancel()
+        await self._farewell(over)
+
+    def cut(self) -> None:
+        """End now, without waiting: revoked, or the server stops. Idempotent; the first reason stands."""
+        self._end(ends.STOPPED if self._attempt.stopping else ends.CUT)
+
+    # --- the end --------------------------------------------------------------------------------------------
+
+    def _end(self, over: tuple[SessionEnd, bytes]) -> None:
+        if self._over is not None:
+            return
+        self._over = over
+        if self._message is not None and self._message.hurry():
+            return  # the final dot has gone out: what became of the message is still to be told
+        self._upstream.abort()
+        if self._task is not None:
+            self._task.cancel()
+
+    def _when_expired(self) -> asyncio.TimerHandle | None:
+        """End with the app password, not at some later sign-in."""
+        if self._grant.expires_at is None:
+            return None
+        left_s = max(0.0, self._grant.expires_at - self._settings.now())
+        return asyncio.get_running_loop().call_later(left_s, self._end, ends.EXPIRED)
+
+    async def _outcome(self, task: asyncio.Task[None]) -> SessionOver:
+        try:
+            await task
+        except SessionOver as over:
+            return over
+        except ClientGoneError:
+            return SessionOver(SessionEnd.CLIENT_CLOSED)
+        except ConnectionLost as lost:
+            return SessionOver(SessionEnd.LOST, cause=str(lost))
+        except asyncio.CancelledError:
+            me = asyncio.current_task()
+            if self._over is None or (me is not None and me.cancelling()):
+                raise
+        return SessionOver(*(self._over or (SessionEnd.QUIT, b"")))
+
+    async def _farewell(self, over: SessionOver) -> None:
+        log.info(
+            "smtp session ended id=%s end=%s messages=%d to_upstream=%d to_client=%d cause=%s",
+            self._client.connection.id,
+            over.end,
+            self._messages,
+            self._upstream.octets,
+            self._client.octets,
+            over.cause,
+        )
+        with contextlib.suppress(TimeoutError, ConnectionLost):
+            async with asyncio.timeout(CLOSE_S):
+                await self._client.say(over.words)
+        await self._client.connection.close()
+
+    # --- commands -------------------------------------------------------------------------------------------
+
+    async def _serve(self) -> None:
+        if self._over is not None:
+            raise SessionOver(*self._over)
+        while True:
+            line = self._client.framer.next()
+            if isinstance(line, NeedData):
+                await self._settle()
+                await self._client.hear()
+            else:
+                await self._obey(line)
+
+    async def _obey(self, line: Line | Rejected) -> None:
+        if not self._may_follow(line):
+            await self._settle()
+        step = self._transaction.step(line)
+        if isinstance(step, Forward):
+            await self._forward(step)
+            return
+        await self._settle()
+        match step:
+            case Say(reply):
+                await self._client.say(reply)
+            case HangUp(words):
+                raise SessionOver(SessionEnd.REFUSED, words)
+            case Introduce(extended, reset):
+                await self._introduce(extended=extended, reset=reset)
+            case TakeMessage():
+                await self._take_message()
+            case Leave():
+                await self._leave()
+
+    def _may_follow(self, line: Line | Rejected) -> bool:
+        """Tell whether a command may go upstream before the replies to those before it (RFC 2920 §3.1)."""
+        return (
+            isinstance(line, Line)
+            and line.octets[:5].upper() == b"RCPT "
+            and self._upstream.pipelines
+            and len(self._asked) < SMTP_PIPELINE_COMMANDS
+        )
+
+    async def _forward(self, step: Forward) -> None:
+        if step.sender is not None:
+            refusal = await self._check.envelope(step.sender)
+            if refusal is not None:
+                self._transaction.closed()
+                await self._client.say(refusal)
+                return
+        self._asked.append(step)
+
+    async def _settle(self) -> None:
+        """Send what is to go upstream, and give the client the replies."""
+        asked, self._asked = self._asked, []
+        if not asked:
+            return
+        replies = await self._ask([each.command for each in asked], self._settings.times.reply)
+        for each, reply in zip(asked, replies, strict=True):
+            if not (reply.positive or reply.negative):
+                raise SessionOver(SessionEnd.UPSTREAM, ends.FAILED + ends.CLOSING, "gave no outcome")
+            self._transaction.answered(each.verb, reply)
+        await self._client.say(b"".join(reply.wire for reply in replies))
+
+    async def _ask(self, commands: list[bytes], within_s: float, due: bytes = ends.FAILED) -> list[Reply]:
+        """Ask the upstream while the client is heard. One that is lost ends the session, `due` being said."""
+        try:
+            return await watched(self._upstream.ask(commands, within_s), self._client.hold)
+        except UpstreamLost as lost:
+            said = b"".join(reply.wire for reply in lost.before)
+            raise SessionOver(SessionEnd.UPSTREAM, said + due + ends.CLOSING, str(lost)) from None
+
+    async def _introduce(self, *, extended: bool, reset: bool) -> None:
+        if reset:
+            await self._reset_upstream(ends.FAILED)
+        house = self._settings.house
+        await self._client.say(self._settings.offer.ehlo(house, AUTH) if extended else helo(house))
+
+    async def _reset_upstream(self, due: bytes) -> None:
+        """End what is open there; without that it is of no use, and `due` is said to the client."""
+        (reply,) = await self._ask([b"RSET\r\n"], self._settings.times.reply, due)
+        if not reply.positive:
+            raise SessionOver(SessionEnd.UPSTREAM, due + ends.CLOSING, "refused RSET")
+
+    async def _leave(self) -> None:
+        """Pass QUIT on; whatever the upstream makes of it, the client may go (RFC 5321 §4.1.1.10)."""
+        words = ends.GOODBYE
+        with contextlib.suppress(SessionOver):
+            (reply,) = await self._ask([b"QUIT\r\n"], CLOSE_S)
+            words = reply.wire if reply.code == 221 else words
+        raise SessionOver(SessionEnd.QUIT, words)
+
+    # --- messages -------------------------------------------------------------------------------------------
+
+    async def _take_message(self) -> None:
+        """Take one message; a stop of the server waits for it."""
+        self._attempt.under_way = True
+        try:
+            if self._settings.rule is SenderRule.UPSTREAM:
+                await self._pass_message()
+            else:
+                await self._check_message()
+        finally:
+            self._message = None
+            self._attempt.under_way = False
+
+    async def _pass_message(self) -> None:
+        opened = await self._open_data()
+        await self._client.say(opened.wire)
+        if opened.code == 354:
+            await self._carry(self._new_message())
+
+    async def _check_message(self) -> None:
+        """Say 354 ourselves, look at the header, and only then ask the upstream."""
+        await self._client.say(_GO_ON)
+        message = self._new_message()
+        refusal = await self._check.header(await message.header())
+        if refusal is None:
+            opened = await self._open_data()
+            if opened.code == 354:
+                await self._carry(message)
+                return
+            refusal = opened.wire
+        if not await message.drain():
+            raise SessionOver(SessionEnd.REFUSED, refusal + ends.CLOSING)
+        self._transaction.closed()
+        await self._client.say(refusal)
+        await self._reset_upstream(b"")
+
+    async def _open_data(self) -> Reply:
+        (reply,) = await self._ask([_DATA], self._settings.times.data_start)
+        if reply.code != 354 and not reply.negative:
+            raise SessionOver(SessionEnd.UPSTREAM, ends.FAILED + ends.CLOSING, "answers DATA with no answer")
+        return reply
+
+    def _new_message(self) -> Message:
+        settings = self._settings
+        self._message = Message(
+            self._client, self._upstream, settings.times, most_octets=settings.offer.size_octets
+        )
+        return self._message
+
+    async def _carry(self, message: Message) -> None:
+        reply = await message.carry()
+        if reply.positive:
+            self._messages += 1
+            self._transaction.accepted()
+        else:
+            self._transaction.closed()
+        await self._client.say(reply.wire)
+        if self._over is not None:
+            raise SessionOver(*self._over)
