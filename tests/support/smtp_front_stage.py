@@ -25,6 +25,7 @@ GREETING = b"220 mail.example.org ESMTP Wicketgate\r\n"
 SIGNED_IN = b"235 2.7.0 signed in\r\n"
 UNAVAILABLE = b"454 4.7.0 sign-in is not possible at the moment, try again later\r\n"
 STOPPING = b"421 4.3.2 the server is stopping\r\n"
+HOUSE = House(host="mail.example.org")
 OFFER = Offer(size_octets=1_000_000)
 
 
@@ -90,7 +91,7 @@ class Stage(imap_stage.Stage):
 
     def settings(self) -> Settings:
         return Settings(
-            house=House(host="mail.example.org"),
+            house=HOUSE,
             offer=OFFER,
             tls=lambda: self.tls.server,
             session=self.new_session or self._new_session,
