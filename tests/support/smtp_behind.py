@@ -14,7 +14,6 @@ from typing import Any
 from auth.secret import Secret
 from config.address import Address, AddressKind
 from proxy.net.connection import Connection
-from proxy.smtp import offer
 from proxy.smtp.session import SessionSettings, Submission
 from proxy.smtp.upstream import SmtpUpstream
 from proxy.upstreams.authzid import Authzid
@@ -22,9 +21,7 @@ from proxy.upstreams.place import Place
 from support.smtp_front_stage import HOUSE, OFFER, Stage
 from support.smtp_sink import Sink
 
-SESSION = SessionSettings(
-    ehlo=OFFER.ehlo(HOUSE, offer.AUTH), helo=offer.helo(HOUSE), message_octets=OFFER.size_octets
-)
+SESSION = SessionSettings(house=HOUSE, offer=OFFER)
 _EHLO = b"250-behind.example.org\r\n250-PIPELINING\r\n250-8BITMIME\r\n250-SIZE 1000000\r\n250 AUTH PLAIN\r\n"
 
 
