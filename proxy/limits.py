@@ -196,10 +196,18 @@ DAV_ASK_OCTETS: Final = 8 * 1_048_576
 """The answer to a question of our own; a listing of some ten thousand paths fits."""
 DAV_KIND_S: Final = 60.0
 """How long the kind of a path of the client's own may be remembered."""
-DAV_KINDS: Final = 2_048
+DAV_KINDS: Final = 512
 """Paths remembered for one account."""
-DAV_KIND_ACCOUNTS: Final = 1_024
-"""Accounts with remembered paths; the one not asked for longest is forgotten."""
+DAV_KIND_ACCOUNTS: Final = 256
+"""Accounts with remembered paths; the one not asked for longest is forgotten. Some 40 MB when all is full."""
+DAV_ANSWER_OCTETS: Final = 1_073_741_824
+"""A whole multi-status answer; it is never held."""
+DAV_RESPONSE_OCTETS: Final = 16 * 1_048_576
+"""One response in it, the only thing that is held: an object with its pictures, as large as servers store."""
+DAV_RESPONSE_ELEMENTS: Final = 10_000
+"""The same in elements; a collection with all its properties has some hundreds."""
+DAV_ERROR_OCTETS: Final = 65_536
+"""The body of an error answer, of which only the precondition is passed on."""
 
 # --- embedded mail ---------------------------------------------------------------------------------
 
