@@ -6,7 +6,7 @@ from auth.refusal import Reason, Refusal
 from proxy.dialog import ClientState, Ending, HangUp, SwitchToTls
 from proxy.entrance import Asked
 from proxy.failures import House, smtp_refusal
-from proxy.limits import COMMANDS_PER_CONNECTION, PIPELINED_OCTETS
+from proxy.limits import COMMANDS_PER_CONNECTION, PIPELINED_OCTETS, SMTP_SASL_LINE_OCTETS
 from proxy.smtp.client_leg import ClientLeg
 from proxy.smtp.command import LEGAL
 from proxy.smtp.offer import Extra, Offer
@@ -182,3 +182,13 @@ def test_extras_are_shown_when_the_config_says_so():
         b"250-mail.example.org\r\n250-SIZE 0\r\n250-PIPELINING\r\n250-8BITMIME\r\n250-ENHANCEDSTATUSCODES\r\n"
         b"250-SMTPUTF8\r\n250-DSN\r\n250 AUTH PLAIN LOGIN\r\n"
     )
+
+
+@pytest.mark.parametrize("octets", [b"x" * 8192, b"AUTH " + b"x" * 8187, b"\n" * 8192, b"\r" * 8192])
+@pytest.mark.parametrize("state", [ClientState.CLEAR, ClientState.SECURE, ClientState.SASL])
+def test_a_line_without_end_holds_no_more_than_a_line(state, octets):
+    made = STATES[state]()
+    for _ in range(20):
+        made.receive(octets)
+        made.next()
+        assert PIPELINED_OCTETS - made.room <= SMTP_SASL_LINE_OCTETS
