@@ -51,7 +51,6 @@ class Message:
         self._times = times
         self._most = most_octets
         self._decoder = DataDecoder()
-        self._pending = client.framer.unread()
         self._held = bytearray()  # for the upstream, not yet sent
         self._ended = False
         self._limit: asyncio.Timeout | None = None  # while the final dot is not answered
@@ -101,7 +100,8 @@ class Message:
         try:
             async with asyncio.timeout(self._times.drain):
                 while not self._ended and left > 0:
-                    data = await self._quiet_block()
+                    async with asyncio.timeout(self._times.drain_quiet):
+                        data = await self._client.block()
                     left -= len(data)
                     self._note(self._decoder.take(data))
         except TimeoutError:
@@ -130,21 +130,13 @@ class Message:
 
     async def _next(self) -> Taken:
         """Read one piece and look at it. Raises `_RefusedError`."""
-        data, self._pending = self._pending or await self._client.block(), b""
-        taken = self._decoder.take(data)
+        taken = self._decoder.take(await self._client.block())
         self._note(taken)
         if taken.fault is not None:
             raise _RefusedError(_FAULT % taken.fault.encode("ascii"))
         if 0 < self._most < self._decoder.octets:
             raise _RefusedError(too_large(self._most))
         return taken
-
-    async def _quiet_block(self) -> bytes:
-        data, self._pending = self._pending, b""
-        if data:
-            return data
-        async with asyncio.timeout(self._times.drain_quiet):
-            return await self._client.block()
 
     def _note(self, taken: Taken) -> None:
         if taken.ended:

@@ -70,7 +70,9 @@ class ClientSide:
         await asyncio.Event().wait()
 
     async def block(self) -> bytes:
-        """Give the next octets of a message."""
+        """Give the next octets of a message, first what was held while an answer was due."""
+        if self.framer.held:
+            return self.framer.unread()
         try:
             async with asyncio.timeout(self._times.data_block):
                 return _some(await self.connection.receive(limits.SMTP_BLOCK_OCTETS))

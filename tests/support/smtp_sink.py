@@ -103,7 +103,7 @@ class Sink:
         text = await self._until(_CARELESS if self.careless else _STRICT)
         if not text:
             return
-        self.messages.append(_STRICT.sub(b"\r\n", text) if not self.careless else text)
+        self.messages.append(text if self.careless else text.removesuffix(b".\r\n"))
         self.dotted.set()
         await self._answer(".", b"250 2.0.0 Ok: queued as %d\r\n" % len(self.messages))
 

@@ -69,6 +69,8 @@ class Stage:
             house=HOUSE, offer=OFFER, now=lambda: 1_800_000_000.9, times=PATIENT
         )
     )
+    cut_first: bool = False
+    """A cut comes between the 235 and the session."""
     sink_options: dict[str, Any] = field(default_factory=dict)
     registry: Registry = field(default_factory=Registry)
     sink: Sink = None  # type: ignore[assignment]  # there once `session` runs
@@ -116,6 +118,8 @@ class Stage:
             self.attempt.enter(self.grant.app_password_id)
             self.attempt.become_session()
             self.submission = Submission(near, signed_in, self.grant, self.attempt, self.settings)
+            if self.cut_first:
+                self.registry.cut_all()
             await self.submission.run(received)
 
 
