@@ -53,10 +53,6 @@ class Senders:
         """Give what the account called `name` may send as."""
         return await self._store.read(lambda tx: _sending(tx, name))
 
-    async def addresses(self, account_id: str) -> tuple[str, ...]:
-        """Give all the account may send as, for a submission session; see `Store.sender_addresses`."""
-        return await self._store.sender_addresses(account_id)
-
     async def add(self, name: str, address: str, actor: Actor) -> Sending:
         """Let the account send as `address`, or as everybody of a domain."""
         wanted = checked_sender(address)
