@@ -11,28 +11,28 @@ from typing import Final
 
 from proxy.dav.ports import Fields
 
-# RFC 9110, RFC 7240 (Prefer), RFC 6638 §8.1 (Schedule-Reply). Depth, Destination, If and the like are made by
-# the wall. No Accept-Encoding: bodies are looked at on their way.
+# RFC 9110, RFC 6638 §8.1 (Schedule-Reply). Depth, Destination, If and the like are made by the wall. No
+# Accept-Encoding: bodies are looked at on their way. No Prefer: it changes what an answer holds.
 _REQUEST: Final = (
     "accept",
     "accept-language",
     "if-modified-since",
     "if-unmodified-since",
-    "prefer",
     "schedule-reply",
     "user-agent",
 )
 
-# RFC 9110; RFC 7240 §3; RFC 6638 §8.2.
+# RFC 9110; RFC 6638 §8.2.
 _RESPONSE: Final = frozenset(
     {
+        "accept-ranges",
         "content-disposition",
         "content-language",
+        "content-range",
         "content-type",
         "etag",
         "last-modified",
         "location",
-        "preference-applied",
         "schedule-tag",
     }
 )
