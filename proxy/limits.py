@@ -170,6 +170,17 @@ DAV_CHUNK_LINE_OCTETS: Final = 256
 """Size and extensions of one chunk, which nobody uses."""
 DAV_TRAILER_OCTETS: Final = 8_192
 """All fields behind the last chunk; they are dropped."""
+DAV_IDLE_S: Final = 75.0
+"""Between two requests; clients ask again at once or minutes later."""
+DAV_QUIET_S: Final = 60.0
+"""For the next octets of a request's body, or for the next of an answer to be taken."""
+DAV_WATCH_S: Final = 1.0
+"""Work that takes longer is given up when its client has gone; most is done in milliseconds."""
+DAV_OBJECT_OCTETS: Final = 32 * 1_048_576
+"""One PUT; contacts hold photos, events hold attachments, servers take 10 to 100 MB."""
+DAV_HOLD_OCTETS: Final = 65_536
+"""Of a body that nobody wants read to its end, so that its connection can be used again; and of an answer
+held back before its first octet goes out, so that most faults in it still get a status of their own."""
 
 # --- DAV, the server behind ----------------------------------------------------------------------------
 

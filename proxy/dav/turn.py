@@ -1,0 +1,221 @@
+"""One request of a DAV client, from its head to the last octet of its answer.
+
+Every request is authenticated anew: the gate is asked before anything else is looked at, the wall decides
+what may go upstream, and the gate is asked once more right before the first octet of the answer goes out.
+Without good credentials nothing of the body is read. A revocation ends the request at once: with the gate's
+refusal where nothing was sent, else with the connection. What goes wrong is answered by fixed texts of ours.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from enum import StrEnum
+from typing import Protocol
+
+from auth.fault import fault
+from auth.refusal import Refusal
+from proxy.dav import answering, basic
+from proxy.dav.answering import Answering
+from proxy.dav.client import Client, Incoming
+from proxy.dav.deadline import Deadline
+from proxy.dav.framing import BadBody
+from proxy.dav.head import Head
+from proxy.dav.passage import Over, Passage, Request, Upstream
+from proxy.dav.ports import Answer, AnswerFault, Forward, Judge, WallRequest
+from proxy.dav.settings import Settings
+from proxy.entrance import Asked, Entrance, Reached
+from proxy.failures import BUG, http_refusal
+from proxy.net.connection import ConnectionLost
+from proxy.ports import Attempt, Ports
+from proxy.upstreams.place import UpstreamFailure
+from scopes.model import Grant
+
+log = logging.getLogger(__name__)
+
+
+class Ending(StrEnum):
+    """Why a connection ends before its client wants it to. The words appear in logs."""
+
+    GONE = "client vanished"
+    SLOW = "client too slow"
+    SIGN_IN = "sign-in took too long"
+    UPSTREAM_SLOW = "upstream too slow"
+    CUT = "cut"
+    STOPPING = "the server is stopping"
+
+
+class Visit(Protocol):
+    """The connection that a request came on: `proxy.dav.conversation.Conversation`."""
+
+    ports: Ports
+    upstream: Upstream
+    wall: Judge
+    settings: Settings
+    client: Client
+    entrance: Entrance[Reached]
+    upstream_limit: Deadline
+    ending: Ending | None
+    """Why its task was cancelled by `end`."""
+    stopping: bool
+
+    def end(self, why: Ending) -> None:
+        """Cancel what goes on. The first reason stands."""
+
+    def recovered(self) -> bool:
+        """Take that cancelling back; False when somebody else cancelled too."""
+
+    def granted(self, asked: Asked, grant: Grant) -> None:
+        """Know that this app password was good on this connection."""
+
+
+class _RefusedError(Exception):
+    """The gate said no in the last moment."""
+
+    def __init__(self, refusal: Refusal) -> None:
+        super().__init__(refusal.reason)
+        self.refusal = refusal
+
+
+class Turn:
+    """One request."""
+
+    def __init__(self, visit: Visit, head: Head) -> None:
+        self._visit = visit
+        self._head = head
+        self._incoming = Incoming(visit.client, head)
+        self._answering = self._begin(keep=head.keep_alive and not visit.stopping)
+        self._may_be_cut = False
+
+    async def run(self) -> bool:
+        """Answer it. True: another may follow on this connection. Raises ConnectionLost."""
+        head, visit = self._head, self._visit
+        request = WallRequest(
+            method=head.method, target=head.target, fields=head.fields, has_body=self._incoming.announced
+        )
+        if (answer := visit.wall.unsigned(request)) is not None:
+            self._answering.keep = self._answering.keep and not request.has_body
+            await self._answering.whole(answer)
+        elif (asked := basic.asked(head.fields)) is None:
+            await self._last(answering.ASK)
+        else:
+            visit.client.watch_soon()
+            with visit.ports.registry.attempt(self._cut) as attempt:
+                await self._sign_in(request, asked, attempt)
+        return self._answering.keep
+
+    async def _sign_in(self, request: WallRequest, asked: Asked, attempt: Attempt) -> None:
+        try:
+            grant = await self._visit.entrance.admit(asked, attempt)
+        except Exception as bug:  # noqa: BLE001 - answered as a fault of ours
+            log.error("dav sign-in failed by a fault id=%s %s", self._visit.client.connection.id, fault(bug))  # noqa: TRY400
+            grant = BUG
+        if isinstance(grant, Refusal):
+            await self._refuse(asked, grant)
+            return
+        attempt.under_way = True
+        attempt.become_session()
+        self._visit.granted(asked, grant)
+        self._may_be_cut = True
+        try:
+            await self._serve(request, asked, grant, attempt)
+        except ConnectionLost:
+            raise
+        except asyncio.CancelledError:
+            await self._ended(asked, grant, attempt)
+        except _RefusedError as refused:
+            await self._refuse(asked, refused.refusal)
+        except Exception as trouble:  # noqa: BLE001 - answered as what it is, or as a fault of ours
+            await self._last(self._answer_to(trouble))
+        finally:
+            self._may_be_cut = False
+            attempt.under_way = False
+
+    async def _serve(self, request: WallRequest, asked: Asked, grant: Grant, attempt: Attempt) -> None:
+        visit = self._visit
+
+        async def confirm() -> None:
+            refusal = await visit.entrance.confirm(asked, attempt, grant)
+            if refusal is not None:
+                raise _RefusedError(refusal)
+
+        try:
+            answer = await visit.wall.judge(request, grant)
+            if isinstance(answer, Forward):
+                await self._forward(answer, grant, confirm)
+                return
+        except Over as over:
+            answer = over.answer
+        self._answering.keep = self._answering.keep and await self._incoming.skip()
+        await confirm()
+        await self._answering.whole(answer)
+
+    async def _forward(self, forward: Forward, grant: Grant, confirm: Callable[[], Awaitable[None]]) -> None:
+        visit = self._visit
+        request = Request(
+            head=self._head, incoming=self._incoming, answering=self._answering, confirm=confirm
+        )
+        passage = Passage(
+            visit.upstream,
+            request,
+            limit=visit.upstream_limit,
+            watch=visit.client.watch_soon,
+            object_octets=visit.settings.object_octets,
+        )
+        try:
+            await passage.run(forward, grant)
+        finally:
+            forward.after()
+
+    def _cut(self) -> None:
+        """The app password was revoked, or the server stops; the gate looks out for itself."""
+        if self._may_be_cut:
+            self._visit.end(Ending.CUT)
+
+    # --- what went wrong ------------------------------------------------------------------------------------
+
+    async def _ended(self, asked: Asked, grant: Grant, attempt: Attempt) -> None:
+        """Say the last word to a request that was ended from outside, where there is one to say."""
+        visit, why = self._visit, self._visit.ending
+        if why not in (Ending.CUT, Ending.SLOW, Ending.UPSTREAM_SLOW) or not visit.recovered():
+            raise asyncio.CancelledError
+        log.info("dav request ended id=%s end=%s", visit.client.connection.id, why)
+        if why is Ending.CUT:
+            refusal = await visit.entrance.confirm(asked, attempt, grant)
+            if refusal is not None:
+                await self._refuse(asked, refusal)
+                return
+        await self._last(answering.TOO_SLOW if why is Ending.SLOW else answering.UNAVAILABLE)
+
+    def _answer_to(self, trouble: Exception) -> Answer:
+        connection = self._visit.client.connection.id
+        match trouble:
+            case UpstreamFailure():
+                log.warning("dav request failed id=%s cause=%s", connection, trouble)
+                return answering.UNAVAILABLE
+            case AnswerFault():
+                log.warning("dav answer kept back id=%s cause=%s", connection, trouble)
+                return answering.BAD_GATEWAY
+            case BadBody():
+                return answering.BAD_BODY
+            case _:
+                log.error("dav request failed by a fault id=%s %s", connection, fault(trouble))
+                return answering.BUG
+
+    async def _refuse(self, asked: Asked, refusal: Refusal) -> None:
+        self._visit.entrance.refused(asked, refusal)
+        told = http_refusal(refusal, self._visit.settings.house)
+        await self._last(Answer(status=told.status, fields=told.fields, body=told.body))
+
+    async def _last(self, answer: Answer) -> None:
+        """Give an answer after which the connection ends; half an answer is not made whole by another."""
+        if self._answering.begun:
+            self._answering.keep = False
+            raise ConnectionLost("closed here within an answer")
+        self._answering = self._begin(keep=False)
+        await self._answering.whole(answer)
+
+    def _begin(self, *, keep: bool) -> Answering:
+        head = self._head
+        return Answering(self._visit.client.send, method=head.method, modern=head.modern, keep=keep)
