@@ -80,6 +80,7 @@ class XmlReader:
         self._target = _Target(budget, piecewise=piecewise)
         self._parser = DefusedXMLParser(target=self._target, encoding="utf-8", forbid_dtd=True)
         self._parser.parser.XmlDeclHandler = _declared
+        self._begun = False
 
     @property
     def root(self) -> Node | None:
@@ -88,6 +89,9 @@ class XmlReader:
 
     def feed(self, octets: bytes) -> list[Node]:
         """Take the next octets; give the children of the root that are whole now. Raises `BadXml`."""
+        if not self._begun and octets[:1] in (b"\xfe", b"\xff"):
+            raise BadXml("the byte order mark of UTF-16, which the parser would believe")
+        self._begun = self._begun or bool(octets)
         try:
             self._parser.feed(octets)
         except (ParseError, DefusedXmlException) as bad:
