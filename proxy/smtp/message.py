@@ -11,10 +11,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine
+from dataclasses import dataclass
 from typing import Any, Final
 
 from proxy.limits import SMTP_DRAIN_OCTETS, SMTP_HEADER_OCTETS
-from proxy.smtp.data import DataDecoder, Taken
+from proxy.smtp.data import BareNewlines, DataDecoder, Taken
 from proxy.smtp.ends import CLOSING, FAILED, SessionEnd, SessionOver, UpstreamLost
 from proxy.smtp.reply import Reply
 from proxy.smtp.sides import ClientSide, Times, UpstreamSide
@@ -42,15 +43,24 @@ class _SpokeEarlyError(Exception):
         self.reply = reply
 
 
-class Message:
-    """One message, made when the client's DATA has been answered with 354. `most_octets`: 0 is no limit."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Terms:
+    """What messages are held to."""
 
-    def __init__(self, client: ClientSide, upstream: UpstreamSide, times: Times, *, most_octets: int) -> None:
+    most_octets: int
+    """0 is no limit."""
+    bare_newlines: BareNewlines = BareNewlines.REFUSE
+
+
+class Message:
+    """One message, made when the client's DATA has been answered with 354."""
+
+    def __init__(self, client: ClientSide, upstream: UpstreamSide, times: Times, terms: Terms) -> None:
         self._client = client
         self._upstream = upstream
         self._times = times
-        self._most = most_octets
-        self._decoder = DataDecoder()
+        self._most = terms.most_octets
+        self._decoder = DataDecoder(terms.bare_newlines)
         self._held = bytearray()  # for the upstream, not yet sent
         self._ended = False
         self._limit: asyncio.Timeout | None = None  # while the final dot is not answered

@@ -24,9 +24,10 @@ from proxy.limits import CLOSE_S, SMTP_PIPELINE_COMMANDS
 from proxy.net.connection import Connection, ConnectionLost
 from proxy.ports import Attempt
 from proxy.smtp import ends
+from proxy.smtp.data import BareNewlines
 from proxy.smtp.ends import SessionEnd, SessionOver, UpstreamLost
 from proxy.smtp.grammar import Line, NeedData, Rejected
-from proxy.smtp.message import Message
+from proxy.smtp.message import Message, Terms
 from proxy.smtp.offer import AUTH, Offer, helo
 from proxy.smtp.reply import Reply
 from proxy.smtp.sender import SenderRule, Senders
@@ -60,6 +61,7 @@ class SessionSettings:
     rule: SenderRule = SenderRule.UPSTREAM
     senders: Senders | None = None
     """Needed for every rule but `upstream`."""
+    bare_newlines: BareNewlines = BareNewlines.REFUSE
     now: Callable[[], float] = time.time
     times: Times = field(default_factory=Times)
 
@@ -299,9 +301,8 @@ class Submission:
 
     def _new_message(self) -> Message:
         settings = self._settings
-        self._message = Message(
-            self._client, self._upstream, settings.times, most_octets=settings.offer.size_octets
-        )
+        terms = Terms(most_octets=settings.offer.size_octets, bare_newlines=settings.bare_newlines)
+        self._message = Message(self._client, self._upstream, settings.times, terms)
         return self._message
 
     async def _carry(self, message: Message) -> None:

@@ -2,13 +2,13 @@
 
 import pytest
 
-from proxy.smtp.data import DataDecoder, DataFault
+from proxy.smtp.data import BareNewlines, DataDecoder, DataFault
 from support.transcript import at_random, byte_by_byte, ways, whole
 
 
-def decode(octets: bytes, split=whole):
+def decode(octets: bytes, split=whole, bare=BareNewlines.REFUSE):
     """Give text for the upstream, whether it ended, what came behind, the fault, and the count."""
-    decoder = DataDecoder()
+    decoder = DataDecoder(bare)
     text, rest, ended, fault = b"", b"", False, None
     for piece in split(octets):
         if ended:
@@ -110,3 +110,29 @@ def test_a_fault_keeps_nothing_but_what_an_end_begins_with():
     for piece in at_random(1)(b"\n" + b"x" * 100_000):
         assert decoder.take(piece).text == b""
         assert len(decoder._kept) <= 4
+
+
+MENDED = {
+    "LF.LF": (b"a\n.\nb\r\n.\r\n", b"a\r\n..\r\nb\r\n", 9),
+    "LF.CRLF": (b"a\n.\r\nb\r\n.\r\n", b"a\r\n..\r\nb\r\n", 9),
+    "CRLF.LF": (b"a\r\n.\nb\r\n.\r\n", b"a\r\n\r\nb\r\n", 8),
+    "CR.CR": (b"a\r.\rb\r\n.\r\n", b"a\r\n..\r\nb\r\n", 9),
+    "CRLF.CR": (b"a\r\n.\rb\r\n.\r\n", b"a\r\n\r\nb\r\n", 8),
+    "CRCRLF": (b"a\r\r\nb\r\n.\r\n", b"a\r\n\r\nb\r\n", 8),
+    "LFCR": (b"a\n\rb\r\n.\r\n", b"a\r\n\r\nb\r\n", 8),
+    "lines of Unix": (b"a\nb\n..c\n\r\n.\r\n", b"a\r\nb\r\n...c\r\n\r\n", 13),
+    "LF at once": (b"\n.\n\r\n.\r\n", b"\r\n..\r\n\r\n", 7),
+    "nothing to mend": (b"a\r\n..b\r\n.\r\n", b"a\r\n..b\r\n", 7),
+}
+
+
+@pytest.mark.parametrize("name", MENDED)
+def test_what_is_mended_where_the_config_says_so(name):
+    wire, text, octets = MENDED[name]
+    for split in everywhere(wire):
+        said = decode(wire + b"QUIT\r\n", split, BareNewlines.NORMALISE)
+        assert said == (text, True, b"QUIT\r\n", None, octets)
+
+
+def test_nul_is_never_mended():
+    assert decode(b"a\n\0\r\n.\r\n", bare=BareNewlines.NORMALISE)[3] is DataFault.NUL

@@ -6,7 +6,7 @@ from smtplib import quotedata
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy.smtp.data import DataDecoder
+from proxy.smtp.data import BareNewlines, DataDecoder
 
 PIECES = st.sampled_from([b"\r\n", b"\r", b"\n", b".", b"..", b"x", b"\0", b"\r\n.\r\n", b"\xff", b"MAIL"])
 ANYTHING = st.lists(PIECES | st.binary(max_size=5), max_size=30).map(b"".join)
@@ -14,9 +14,9 @@ LINES = st.lists(st.text(st.sampled_from(". xyz\u00e9"), max_size=4), max_size=1
 CUTS = st.lists(st.integers(0, 200), max_size=8)
 
 
-def passed(wire: bytes, cuts: list[int]):
+def passed(wire: bytes, cuts: list[int], bare=BareNewlines.REFUSE):
     """Give text, rest and fault of `wire` taken in pieces; rest is None when it has not ended."""
-    decoder, text, start, fault = DataDecoder(), b"", 0, None
+    decoder, text, start, fault = DataDecoder(bare), b"", 0, None
     for end in sorted({min(cut, len(wire)) for cut in cuts} | {len(wire)}):
         taken = decoder.take(wire[start:end])
         text += taken.text
@@ -65,3 +65,27 @@ def test_it_does_not_matter_how_it_is_cut(wire, cuts):
     assert (rest, fault) == (whole_rest, whole_fault)
     if fault is None:
         assert passed(wire, cuts)[0] == text
+
+
+@given(wire=ANYTHING.filter(lambda wire: b"\0" not in wire), cuts=CUTS)
+def test_what_is_mended_is_one_message_for_every_reader(wire, cuts):
+    text, rest, fault = passed(wire, cuts, BareNewlines.NORMALISE)
+    end = (b"\r\n" + wire).find(b"\r\n.\r\n")
+    assert (fault, rest is not None) == (None, end >= 0)
+    if rest is not None:
+        assert rest == wire[end + 3 :]
+        sent = text + b".\r\n"
+        assert not re.search(rb"\r(?!\n)|(?<!\r)\n", sent)
+        assert len(re.findall(rb"(?:\A|\r|\n)\.(?:\r|\n)", sent)) == 1
+        assert passed(wire, [], BareNewlines.NORMALISE)[0] == text
+        assert len(undotted(text)) == passed_octets(wire, cuts)
+
+
+def passed_octets(wire: bytes, cuts: list[int]) -> int:
+    """What the decoder counts of a message that is mended."""
+    decoder, start = DataDecoder(BareNewlines.NORMALISE), 0
+    for end in sorted({min(cut, len(wire)) for cut in cuts} | {len(wire)}):
+        if decoder.take(wire[start:end]).ended:
+            break
+        start = end
+    return decoder.octets

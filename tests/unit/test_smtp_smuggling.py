@@ -10,6 +10,7 @@ import asyncio
 
 import pytest
 
+from proxy.smtp.data import BareNewlines
 from proxy.smtp.sides import Times
 from support.smtp_stage import CLOSING, GO_ON, OK, OPEN, Stage
 from support.sockets import on_both_loops
@@ -132,3 +133,23 @@ async def test_a_fault_reaches_no_recipient_though_much_of_the_message_has_gone_
         await stage.sink.ended.wait()
     assert stage.sink.messages == []
     assert len(stage.sink.partial) > 100_000
+
+
+@pytest.mark.parametrize("name", [name for name, octets in FALSE_ENDS.items() if b"\0" not in octets])
+def test_a_false_end_that_is_mended_is_no_end_either(name):
+    false = FALSE_ENDS[name]
+
+    async def every_cut():
+        for at in range(len(false) + 1):
+            stage = Stage().set(bare_newlines=BareNewlines.NORMALISE)
+            stage.sink_options["careless"] = True
+            async with stage.session() as client:
+                await client.open_data()
+                await client.send(BEGIN + false[:at])
+                await asyncio.sleep(0)
+                said = await client.ask(false[at:] + SMUGGLED + TRUE_END)
+                assert said == b"250 2.0.0 Ok: queued as 1\r\n"
+            assert stage.sink.delivered == {"<1>": 1}
+            assert b"ceo@example.com" in stage.sink.messages[0]
+
+    asyncio.run(every_cut())
