@@ -107,8 +107,7 @@ def test_a_probe_learns_who_it_is() -> None:
     [
         ("<prop><current-user-principal/></prop>", [f"{DAV}current-user-principal"], []),
         (
-            "<prop><current-user-principal/>"
-            '<C:calendar-home-set xmlns:C="urn:ietf:params:xml:ns:caldav"/></prop>',
+            "<prop><current-user-principal/><calendar-home-set xmlns='urn:ietf:params:xml:ns:caldav'/></prop>",
             [f"{DAV}current-user-principal"],
             [f"{CALDAV}calendar-home-set"],
         ),
