@@ -107,9 +107,9 @@ def test_a_probe_learns_who_it_is() -> None:
     [
         ("<prop><current-user-principal/></prop>", [f"{DAV}current-user-principal"], []),
         (
-            "<prop><current-user-principal/><calendar-home-set xmlns='urn:ietf:params:xml:ns:caldav'/></prop>",
+            "<prop><current-user-principal/><X xmlns='urn:ietf:params:xml:ns:caldav'/></prop>",
             [f"{DAV}current-user-principal"],
-            [f"{CALDAV}calendar-home-set"],
+            [f"{CALDAV}X"],
         ),
         ("<prop><displayname/></prop>", None, [f"{DAV}displayname"]),
         ("<propname/>", [f"{DAV}current-user-principal", f"{DAV}resourcetype"], []),
