@@ -249,3 +249,10 @@ EMBEDDED_RESTART_LONGEST_S: Final = 10.0
 """Pause before a dead child is started again: doubled each time, from the first to the longest."""
 EMBEDDED_STEADY_S: Final = 30.0
 """A child that lived this long has recovered: the next pause is the first again."""
+
+# --- embedded contacts and calendars ---------------------------------------------------------------
+
+EMBEDDED_DAV_BODY_OCTETS: Final = 100_000_000
+"""One item; photographs in contacts are megabytes."""
+EMBEDDED_DAV_THREADS: Final = 4
+"""Radicale locks its storage for every write: more would wait for each other."""

@@ -3,7 +3,7 @@
 Standard input is the pipe to the parent: its first line is the secret the gate signs in with, and its end
 (the parent has gone, however it went) ends the child, which takes its socket and the socket's folder along.
 One line on standard output says that the socket answers. ROOT is locked for life, for the UID lists in it
-may have one owner only; a predecessor that is just leaving is waited for.
+may have one owner only.
 """
 
 # mypy: allow-untyped-calls
@@ -11,14 +11,11 @@ may have one owner only; a predecessor that is just leaving is waited for.
 
 from __future__ import annotations
 
-import fcntl
 import os
-import signal
 import sys
-import time
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, TextIO
+from typing import TYPE_CHECKING, Any
 from weakref import WeakValueDictionary
 
 from twisted.internet.interfaces import IReadDescriptor
@@ -26,8 +23,8 @@ from twisted.internet.protocol import Factory
 from twisted.python import log
 from zope.interface import implementer
 
-from auth.secret import Secret
-from proxy.embedded.durable import FILE_MODE, FOLDER_MODE
+from proxy.embedded.childside import ignore_stops, lock, read_secret
+from proxy.embedded.durable import FILE_MODE
 from proxy.embedded.handover import READY
 from proxy.embedded.maildir import MailHome
 from proxy.embedded.session import Clock, MailSession
@@ -37,9 +34,7 @@ if TYPE_CHECKING:
 
     from twisted.internet.interfaces import IAddress
 
-_LOCK_FILE: Final = "wicketgate-lock"
-_LOCK_WAIT_S: Final = 5.0
-_LOCK_LOOK_S: Final = 0.05
+    from auth.secret import Secret
 
 
 class MailFactory(Factory):
@@ -63,34 +58,6 @@ class MailFactory(Factory):
         if home is None:
             home = self._homes[email] = MailHome(self._root, email)
         return home
-
-
-def lock(root: Path) -> TextIO:
-    """Own the mail below `root` until the file is closed; `BlockingIOError` when another process does."""
-    root.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
-    file = (root / _LOCK_FILE).open("a")
-    deadline = time.monotonic() + _LOCK_WAIT_S
-    while True:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            if time.monotonic() > deadline:
-                file.close()
-                raise
-            time.sleep(_LOCK_LOOK_S)
-        else:
-            return file
-
-
-def read_secret(descriptor: int) -> Secret:
-    """Read the first line of the pipe, octet by octet: what follows is not ours."""
-    line = bytearray()
-    while not line.endswith(b"\n"):
-        octet = os.read(descriptor, 1)
-        if not octet:
-            raise EOFError("the parent has gone before it gave the secret")
-        line += octet
-    return Secret(line[:-1].decode("ascii"))
 
 
 @implementer(IReadDescriptor)
@@ -154,10 +121,7 @@ def _log_errors(event: dict[str, Any]) -> None:
 def main(arguments: list[str]) -> int:
     """Run the child; returns its exit status."""
     root, socket = (Path(argument) for argument in arguments)
-    # Ctrl-C and a service manager's stop go to the whole process group. The parent decides what becomes of
-    # this one, and tells by closing the pipe: it still needs the mail while its own sessions end.
-    for stop in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(stop, signal.SIG_IGN)
+    ignore_stops()
     log.startLoggingWithObserver(_log_errors, setStdout=False)
     try:
         with lock(root):

@@ -12,24 +12,21 @@ goes wrong in here is a fixed text for the client and a line in the log.
 
 from __future__ import annotations
 
-import binascii
 import errno
-from base64 import b64decode
 from typing import TYPE_CHECKING, Final, Protocol, cast
 
 from twisted.internet.protocol import connectionDone
 from twisted.mail.imap4 import IMAP4Server
 from twisted.python import log
 
-from auth.secret import Secret
 from proxy import limits
 from proxy.embedded.account import MailAccount
 from proxy.embedded.arguments import BadArgumentsError
 from proxy.embedded.call import Call, Phase, RefusedError, Rule
+from proxy.embedded.childside import admitted
 from proxy.embedded.commands import COMMANDS
 from proxy.embedded.folder import MessageGoneError
 from proxy.embedded.foldernames import BadNameError
-from proxy.embedded.handover import GATE_USER
 from proxy.embedded.maildir import FolderRefusedError
 from proxy.embedded.outbox import Outbox, Sink, Timer
 from proxy.imap.grammar import (
@@ -51,6 +48,7 @@ if TYPE_CHECKING:
 
     from twisted.python.failure import Failure
 
+    from auth.secret import Secret
     from proxy.embedded.mailbox import Mailbox
     from proxy.embedded.maildir import MailHome
 
@@ -188,7 +186,7 @@ class MailSession(IMAP4Server):
 
     def sign_in(self, tag: bytes, response: bytes) -> None:
         """Take a SASL PLAIN message in base64 (RFC 4616) and answer."""
-        email = self._admitted(response)
+        email = admitted(response, self._secret)
         if email is None:
             self._reply(tag, b"NO", b"[AUTHENTICATIONFAILED] only the gate signs in here")
             return
@@ -297,16 +295,6 @@ class MailSession(IMAP4Server):
         tick, self._tick = self._tick, None
         if tick is not None and tick.active():
             tick.cancel()
-
-    def _admitted(self, response: bytes) -> str | None:
-        """The account the gate names, None for anyone else."""
-        try:
-            authzid, authcid, password = b64decode(response, validate=True).split(b"\0")
-            email = authzid.decode("utf-8")
-        except (binascii.Error, ValueError):
-            return None
-        given = Secret.from_wire(password)
-        return email if given == self._secret and authcid == GATE_USER.encode("ascii") and email else None
 
     def _reply(self, tag: bytes | None, status: bytes, text: bytes) -> None:
         self._count(status)

@@ -13,8 +13,9 @@ import pytest
 import uvloop
 
 from config.address import SOCKET_PATH_OCTETS
-from proxy.embedded.children import Child, ChildFailedError, EmbeddedMail, Time, socket_folder
-from proxy.embedded.mail import lock
+from proxy.embedded.child import Child, ChildFailedError, Program, Time
+from proxy.embedded.children import EmbeddedMail, socket_folder
+from proxy.embedded.childside import lock
 from support.embedded import ALICE, HELLO, raw
 from support.waiting import eventually
 
@@ -190,7 +191,7 @@ async def test_a_first_start_without_a_process_says_why_and_leaves_nothing(tmp_p
     assert mail.pid is None
 
 
-async def test_a_process_that_cannot_be_understood_is_ended(tmp_path):
+async def test_a_process_that_cannot_be_understood_is_ended():
     """Its first line has no end: reading it fails, and the process must not live on unseen."""
 
     async def talker(*command, **options):
@@ -199,8 +200,7 @@ async def test_a_process_that_cannot_be_understood_is_ended(tmp_path):
         return talking[0]
 
     talking = []
-    mail = EmbeddedMail(tmp_path)
-    child = Child("talker", secret=mail.secret, spawn=talker)
+    child = Child(Program(name="talker", arguments=("-c", "")), spawn=talker)
     with pytest.raises(ChildFailedError, match="talker did not start"):
         await child.start()
     assert talking[0].returncode is not None
@@ -261,8 +261,8 @@ async def test_mail_in_use_is_an_error_that_says_so(tmp_path):
     assert mail.pid is None
 
 
-async def test_a_child_that_says_something_else_has_failed(tmp_path):
-    child = Child("json.tool", "--help", secret=EmbeddedMail(tmp_path).secret)
+async def test_a_child_that_says_something_else_has_failed():
+    child = Child(Program(name="json.tool", arguments=("-m", "json.tool", "--help")))
     with pytest.raises(ChildFailedError, match=r"json\.tool did not start"):
         await child.start()
     assert child.pid is None
