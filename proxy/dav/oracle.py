@@ -54,7 +54,7 @@ class Oracle:
         self._memories: OrderedDict[str, _Memory] = OrderedDict()
 
     async def find(self, grant: Grant, path: DavPath, *, fresh: bool) -> Found:
-        """Say what `path` is; `fresh` if nothing remembered will do. Raises `UpstreamFailure`."""
+        """Say what `path` is; `fresh` if nothing remembered will do. Raises `UpstreamFailure`, `BadPath`."""
         memory = self._memory(grant.account_id)
         known = None if fresh else self._recall(memory, path)
         if known is not None:
@@ -72,7 +72,7 @@ class Oracle:
         """Say where the account's principal is (RFC 5397). Raises `UpstreamFailure`."""
         try:
             prop = await self._prop(grant, DavPath(), CURRENT_USER_PRINCIPAL)
-        except _Denied:
+        except (_Denied, BadPath):
             prop = None
         hrefs = [] if prop is None else list(prop.named(f"{DAV}href"))
         if len(hrefs) != 1:
@@ -116,6 +116,8 @@ class Oracle:
                 return None
             case 403:
                 raise _Denied
+            case 400:
+                raise BadPath("the upstream does not take it")
         raise UpstreamFailure(f"the upstream answers {answer.status} to a question about a path")
 
     def _memory(self, account_id: str) -> _Memory:

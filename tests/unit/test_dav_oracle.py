@@ -8,7 +8,7 @@ from proxy.dav.oracle import Found, Oracle
 from proxy.dav.ports import Fields, UpstreamAnswer
 from proxy.limits import DAV_KIND_ACCOUNTS, DAV_KIND_S, DAV_KINDS
 from proxy.upstreams.place import UpstreamFailure
-from scopes.davpath import canonical
+from scopes.davpath import BadPath, canonical
 from scopes.davrules import Kind, Role
 from scopes.model import Grant, Scope
 from support.wall_stage import ALICE, done, grant
@@ -124,7 +124,6 @@ def test_what_a_path_is(path: str, kind: Kind, role: Role, collection: str) -> N
         ),
         (301, b""),
         (302, b""),
-        (400, b""),
         (401, b""),
         (429, b""),
         (500, b""),
@@ -136,6 +135,15 @@ def test_what_is_not_clear_is_an_outage(answer: tuple[int, bytes]) -> None:
     upstream.fixed = UpstreamAnswer(status=answer[0], fields={}, body=answer[1])
     with pytest.raises(UpstreamFailure):
         upstream.find("/alice/book/", *Scope)
+
+
+def test_a_path_that_the_upstream_does_not_take() -> None:
+    upstream = Upstream()
+    upstream.fixed = UpstreamAnswer(status=400, fields={}, body=b"")
+    with pytest.raises(BadPath):
+        upstream.find("/alice/book/a%2Ab", *Scope)
+    with pytest.raises(UpstreamFailure):
+        done(upstream.oracle.principal(grant(*Scope)))
 
 
 def test_own_kinds_are_remembered_for_a_minute() -> None:
