@@ -104,6 +104,10 @@ class Tls(Section):
             seen.add(name)
         return value
 
+    def covers(self, host: str) -> bool:
+        """Whether a certificate is for this host."""
+        return any(each.covers(host) for each in self.certificate)
+
 
 class Listeners(Section):
     """Where apps connect."""
@@ -254,6 +258,11 @@ class Policy(Section):
         '"own" takes the account\'s own addresses alone, "report" writes the others into the log',
         json_schema_extra={"without": "`own` before the embedded server, else `upstream`"},
     )
+    bare_newlines: Literal["refuse", "normalise"] = Field(
+        default="refuse",
+        description='what is done about a CR or LF that stands alone in a message: "refuse" it, '
+        'or "normalise" it to CRLF, for old clients',
+    )
     message_octets: WholeNumber = Field(
         default=52_428_800,
         ge=65_536,
@@ -283,7 +292,7 @@ class Config(Section):
     @classmethod
     def _covers_the_public_host(cls, value: Tls, info: ValidationInfo) -> Tls:
         server = info.data.get("server")
-        if server is not None and not any(entry.covers(server.public_host) for entry in value.certificate):
+        if server is not None and not value.covers(server.public_host):
             what = f"no certificate is named for server.public_host, {server.public_host}"
             raise wrong(what, "apps would refuse the connection; list the name", key="tls.certificate")
         return value

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Collection
+from collections.abc import Container
 from dataclasses import dataclass
 from typing import Final
 from urllib.parse import quote, unquote_to_bytes
@@ -87,7 +87,7 @@ def canonical(wire: str) -> DavPath:
     return path
 
 
-def from_uri(uri: str, authorities: Collection[str]) -> DavPath:
+def from_uri(uri: str, authorities: Container[str]) -> DavPath:
     """Read a path, or an absolute http(s) URI of one of `authorities` (`host` or `host:port`, lower case).
 
     Without a path an URI is refused, like one of another host. Raises `BadPath`.

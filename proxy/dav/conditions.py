@@ -7,7 +7,7 @@ RFC 4918 §10. Conditions about ETags and times of the path itself are passed on
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Container, Iterator, Mapping
 from typing import Final
 
 from proxy.dav.ports import Fields
@@ -30,7 +30,7 @@ class BadField(ValueError):  # noqa: N818 - a word of the wall
     """A field has not one clear reading."""
 
 
-def conditions(fields: Mapping[str, str], about: Collection[DavPath], authorities: Collection[str]) -> Fields:
+def conditions(fields: Mapping[str, str], about: Collection[DavPath], authorities: Container[str]) -> Fields:
     """Give the conditions for the upstream; If may speak of what lies in `about` alone. Raises `BadField`.
 
     A condition on another path would tell whether something there has this ETag or lock.
@@ -41,7 +41,7 @@ def conditions(fields: Mapping[str, str], about: Collection[DavPath], authoritie
     return tuple(kept)
 
 
-def destination(fields: Mapping[str, str], authorities: Collection[str]) -> DavPath:
+def destination(fields: Mapping[str, str], authorities: Container[str]) -> DavPath:
     """Read Destination, a path or an URI of ours (RFC 4918 §10.3). Raises `BadField`."""
     try:
         path = from_uri(fields.get("destination", ""), authorities)
@@ -72,7 +72,7 @@ def _one_of(fields: Mapping[str, str], name: str, allowed: Collection[str]) -> F
     return ((name, value),)
 
 
-def _if(value: str, about: Collection[DavPath], authorities: Collection[str]) -> Iterator[str]:
+def _if(value: str, about: Collection[DavPath], authorities: Container[str]) -> Iterator[str]:
     """Write If anew, its tags in canonical form."""
     at = 0
     was_tag = False
@@ -87,7 +87,7 @@ def _if(value: str, about: Collection[DavPath], authorities: Collection[str]) ->
         raise BadField("If")
 
 
-def _tag(uri: str, about: Collection[DavPath], authorities: Collection[str]) -> str:
+def _tag(uri: str, about: Collection[DavPath], authorities: Container[str]) -> str:
     try:
         path = from_uri(uri, authorities)
     except BadPath as bad:

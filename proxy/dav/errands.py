@@ -9,7 +9,7 @@ type of their kind, writes are answered by their status. RFC 4918 §9, RFC 4791 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Container
 from dataclasses import dataclass
 from typing import Final
 
@@ -69,7 +69,7 @@ class Errand:
     path: DavPath
     found: Found
     scopes: Collection[Scope]
-    authorities: Collection[str]
+    authorities: Container[str]
     counts: Counts
 
     def object(self) -> Forward:

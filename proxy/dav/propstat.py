@@ -7,7 +7,7 @@ absent. Objects are looked at: an event in an answer about contacts is an alarm.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Container, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -51,7 +51,7 @@ class Rules:
     """Whether what lies directly in it may be in the answer."""
     is_member: bool = False
     """Whether the path is an object: it has no type of its own."""
-    authorities: Collection[str] = ()
+    authorities: Container[str] = ()
     asked: Collection[str] = ()
     """The properties asked for by name: what of them is not to be seen is told to be absent."""
     hidden: tuple[str, ...] = ()
@@ -164,7 +164,7 @@ def error(node: Node) -> Node:
     return Node(f"{DAV}error", {}, [*known])
 
 
-def _paths(response: Node, authorities: Collection[str]) -> list[DavPath]:
+def _paths(response: Node, authorities: Container[str]) -> list[DavPath]:
     """Give the hrefs of a response in canonical form; none at all if one has none."""
     try:
         return [from_uri(each.text().strip(), authorities) for each in response.named(_HREF)]
@@ -172,7 +172,7 @@ def _paths(response: Node, authorities: Collection[str]) -> list[DavPath]:
         return []
 
 
-def _with_own_hrefs(prop: Node, authorities: Collection[str]) -> Node:
+def _with_own_hrefs(prop: Node, authorities: Container[str]) -> Node:
     """Rewrite the hrefs in a property's value; one that leads elsewhere stays only where it is meant to."""
     if prop.name == f"{CALENDAR_SERVER}source":  # the address of a feed that is subscribed to
         return prop
@@ -187,7 +187,7 @@ def _with_own_hrefs(prop: Node, authorities: Collection[str]) -> Node:
     return prop
 
 
-def _own(uri: str, authorities: Collection[str]) -> str | None:
+def _own(uri: str, authorities: Container[str]) -> str | None:
     if uri.lower().startswith(("mailto:", "urn:")):  # RFC 6638 §2.4.1, addresses of a calendar user
         return uri
     try:

@@ -16,7 +16,7 @@ after a minute at most.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Container, Mapping
 from dataclasses import replace
 from typing import Final
 
@@ -69,13 +69,13 @@ class Wall:
         self,
         ask: Ask,
         *,
-        authorities: Collection[str],
+        authorities: Container[str],
         served: Collection[Scope] = OPENED_BY[Service.DAV],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.counts = Counts()
         self._oracle = Oracle(ask, clock=clock)
-        self._authorities = frozenset(authorities)
+        self._authorities = authorities
         """Ours, as `host` or `host:port` in lower case, without a scheme's own port."""
         self._served = frozenset(served)
 

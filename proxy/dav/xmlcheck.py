@@ -7,7 +7,7 @@ RFC 4918 §9.1 and §9.2, RFC 3253 §3.6, RFC 4791, RFC 6352, RFC 5689, RFC 6578
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Container
 from dataclasses import dataclass
 from typing import Final
 
@@ -144,7 +144,7 @@ def mkcalendar(octets: bytes) -> bytes:
     return document(root)
 
 
-def report(octets: bytes, kind: Kind, collection: DavPath, authorities: Collection[str]) -> bytes:
+def report(octets: bytes, kind: Kind, collection: DavPath, authorities: Container[str]) -> bytes:
     """Check a REPORT body on a collection of one's own. Raises `BadXml`, `Refused`."""
     root = _root(octets, None)
     if root.name not in _REPORTS[kind]:
@@ -210,7 +210,7 @@ def _must_be_settable(prop: Node, kind: Kind) -> None:
         raise Refused(403, f"{DAV}cannot-modify-protected-property")
 
 
-def _within(uri: str, collection: DavPath, authorities: Collection[str]) -> str:
+def _within(uri: str, collection: DavPath, authorities: Container[str]) -> str:
     """Give an href of a body in canonical form. It must lie in the request's own collection."""
     try:
         path = from_uri(uri.strip(), authorities)

@@ -8,6 +8,7 @@ that the socket answers. ROOT is locked for life.
 
 from __future__ import annotations
 
+import logging
 import os
 import pkgutil
 import signal
@@ -54,6 +55,7 @@ def application(root: Path) -> Any:
     text = _CONFIG.format(folder=str(folder).replace("%", "%%"), octets=EMBEDDED_DAV_BODY_OCTETS)
     config.write_text(text, encoding="utf-8")
     os.environ["RADICALE_CONFIG"] = str(config)
+    logging.disable(logging.INFO)  # it tells of itself before it has read the level
     serving = pkgutil.resolve_name(_APPLICATION)
     asked: dict[str, Any] = {"REQUEST_METHOD": "OPTIONS", "PATH_INFO": "/"}
     setup_testing_defaults(asked)

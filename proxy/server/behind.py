@@ -9,12 +9,14 @@ from config.address import AddressKind
 from config.models import Config
 from config.private import read_secret_text
 from config.upstream import SignIn, SubmissionSignIn, Upstream
-from proxy.embedded.children import EmbeddedMail
+from proxy.dav.upstream import DavUpstream
+from proxy.embedded.children import EmbeddedDav, EmbeddedMail
 from proxy.imap.upstream import ImapUpstream
 from proxy.net.tls import CertificateFiles, client_context
 from proxy.server.errors import ServeError
-from proxy.server.places import mail_folder
-from proxy.upstreams.authzid import Authzid
+from proxy.server.places import dav_folder, mail_folder
+from proxy.smtp.upstream import SmtpUpstream
+from proxy.upstreams.authzid import Authzid, login_template
 from proxy.upstreams.place import Place
 
 
@@ -30,6 +32,36 @@ async def imap_upstream(config: Config, stack: AsyncExitStack) -> ImapUpstream |
         place = Place(address=told.address, embedded_socket=lambda: mail.socket_path)
         return ImapUpstream(place=place, sign_in_as=Authzid(user=mail.user, secret=mail.secret))
     return ImapUpstream(place=_place(told), sign_in_as=_authzid(told, told.sign_in))
+
+
+async def submission_upstream(config: Config) -> SmtpUpstream | None:
+    """Make the way to the submission server behind."""
+    told = config.upstream.smtp
+    if told is None:
+        return None
+    name = config.server.public_host
+    if told.sign_in is not None and told.sign_in.kind == "none":
+        return SmtpUpstream(place=_place(told), sign_in_as=None, name=name)
+    return SmtpUpstream(place=_place(told), sign_in_as=_authzid(told, told.sign_in), name=name)
+
+
+async def dav_upstream(config: Config, stack: AsyncExitStack) -> DavUpstream | None:
+    """Make the way to the server of contacts and calendars behind."""
+    told = config.upstream.dav
+    if told is None:
+        return None
+    if told.address.kind is AddressKind.EMBEDDED:
+        dav = EmbeddedDav(dav_folder(config))
+        stack.push_async_callback(dav.stop)
+        await dav.start()
+        place = Place(address=told.address, embedded_socket=lambda: dav.socket_path)
+        upstream = DavUpstream(place, header=dav.header, login=login_template("{email}"))
+    elif told.sign_in is None:
+        raise ServeError(f"no way to sign in at {told.address}", "write its sign_in")
+    else:
+        upstream = DavUpstream(_place(told), header=told.sign_in.header, login=login_template(told.login))
+    stack.callback(upstream.close)
+    return upstream
 
 
 def _place(told: Upstream) -> Place:

@@ -14,17 +14,12 @@ import signal
 import time
 from collections.abc import Callable
 from contextlib import AsyncExitStack
-from functools import partial
-from typing import Final
 
 from auth.gate import Gate
 from auth.store.store import Store
 from auth.throttle import AddressThrottle
 from config.models import Config
 from proxy.activity import Activity
-from proxy.failures import House
-from proxy.imap.front_end import ImapFrontEnd
-from proxy.imap.ports import Settings as ImapSettings
 from proxy.limits import STOP_S, STOP_UNDER_WAY_S
 from proxy.net.certificates import Certificates
 from proxy.net.strangers import Strangers
@@ -32,18 +27,14 @@ from proxy.net.tls import CertificateFiles
 from proxy.opening import key_ring, make_hasher, open_store
 from proxy.ports import Ports
 from proxy.process import Stop, on_signal
-from proxy.server.behind import imap_upstream
 from proxy.server.errors import ServeError
-from proxy.server.listening import Bound, Handler, Listening, open_listeners
+from proxy.server.fronts import PROTOCOLS, front_ends
+from proxy.server.listening import Bound, Listening, open_listeners
 from proxy.server.places import workers_folder
 from proxy.sessions import Registry
 from proxy.worker import Worker, WorkerLock
 
 log = logging.getLogger(__name__)
-
-IMAP: Final = "imap"
-HTTP: Final = "http/1.1"
-"""Names in ALPN (RFC 7301); submission has none."""
 
 
 async def serve(config: Config, *, ready: Callable[[Bound], None] | None = None) -> None:
@@ -78,7 +69,7 @@ async def _start(config: Config, stack: AsyncExitStack, stop: Stop) -> Listening
     ports = Ports(
         gate=Gate(store, hasher, keys, throttle), registry=registry, recorder=activity, strangers=strangers
     )
-    handlers = await _front_ends(config, stack, ports, certificates)
+    handlers = await front_ends(config, stack, ports, certificates, store)
     await _start_worker(config, stack, stop, store, registry)
     stack.push_async_callback(activity.flush)
     stop.run_beside(stack, "history", activity.write())
@@ -87,27 +78,13 @@ async def _start(config: Config, stack: AsyncExitStack, stop: Stop) -> Listening
     return listening
 
 
-async def _front_ends(
-    config: Config, stack: AsyncExitStack, ports: Ports, certificates: Certificates
-) -> dict[str, Handler]:
-    """Make what answers on each kind of listener, with what stands behind it."""
-    house = House(host=config.server.public_host, portal_url=config.server.portal_url)
-    handlers: dict[str, Handler] = {}
-    if (imap := await imap_upstream(config, stack)) is not None:
-        settings = ImapSettings(house=house, tls=lambda: certificates.context(IMAP))
-        front_end = ImapFrontEnd(ports, imap, settings)
-        handlers["imaps"] = partial(front_end.handle, implicit_tls=True)
-        handlers["imap"] = partial(front_end.handle, implicit_tls=False)
-    return handlers
-
-
 def _certificates(config: Config, stack: AsyncExitStack, stop: Stop) -> Certificates:
     """Read the certificates, and again on SIGHUP and when their files change."""
     files = [
         CertificateFiles(names=each.names, certificate=each.certificate, key=each.key)
         for each in config.tls.certificate
     ]
-    certificates = Certificates(files, (IMAP, HTTP))
+    certificates = Certificates(files, PROTOCOLS)
     on_signal(stack, signal.SIGHUP, certificates.reload)
     stop.run_beside(stack, "certificates", certificates.follow())
     return certificates

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from base64 import b64encode
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -36,6 +37,15 @@ class Authzid:
 
     def login_of(self, grant: Grant) -> str:
         """Give the account's login at the upstream."""
+        return login_template(self.login)(grant)
+
+
+def login_template(text: str) -> Callable[[Grant], str]:
+    """Give what makes an account's login from the words in braces."""
+
+    def login(grant: Grant) -> str:
         user, _, domain = grant.email.rpartition("@")
         words = {"{email}": grant.email, "{user}": user, "{domain}": domain}
-        return _WORD.sub(lambda word: words[word[0]], self.login)
+        return _WORD.sub(lambda word: words[word[0]], text)
+
+    return login

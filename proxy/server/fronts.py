@@ -1,0 +1,82 @@
+"""What answers on each kind of listener, joined to what stands behind it."""
+
+from __future__ import annotations
+
+from contextlib import AsyncExitStack
+from functools import partial
+from typing import Final
+
+from auth.store.store import Store
+from config.models import Config
+from proxy.dav.authorities import Authorities
+from proxy.dav.front_end import DavFrontEnd
+from proxy.dav.settings import Settings as DavSettings
+from proxy.dav.wall import Wall
+from proxy.failures import House
+from proxy.imap.front_end import ImapFrontEnd
+from proxy.imap.ports import Settings as ImapSettings
+from proxy.net.certificates import Certificates
+from proxy.ports import Ports
+from proxy.server.behind import dav_upstream, imap_upstream, submission_upstream
+from proxy.server.listening import Handler
+from proxy.smtp.data import BareNewlines
+from proxy.smtp.front_end import SubmissionFrontEnd
+from proxy.smtp.offer import Offer
+from proxy.smtp.ports import Settings as SubmissionSettings
+from proxy.smtp.sender import SenderRule
+from proxy.smtp.session import SessionSettings, Submission
+from scopes.model import Scope
+
+_IMAP: Final = "imap"
+_HTTP: Final = "http/1.1"
+PROTOCOLS: Final = (_IMAP, _HTTP)
+"""Names in ALPN (RFC 7301); submission has none."""
+
+
+async def front_ends(
+    config: Config, stack: AsyncExitStack, ports: Ports, certificates: Certificates, store: Store
+) -> dict[str, Handler]:
+    """Make all, by the keys of `[listen]`; what has no server behind is not there."""
+    house = House(host=config.server.public_host, portal_url=config.server.portal_url)
+    handlers: dict[str, Handler] = {}
+    if (imap := await imap_upstream(config, stack)) is not None:
+        settings = ImapSettings(house=house, tls=lambda: certificates.context(_IMAP))
+        mail = ImapFrontEnd(ports, imap, settings)
+        handlers["imaps"] = partial(mail.handle, implicit_tls=True)
+        handlers["imap"] = partial(mail.handle, implicit_tls=False)
+    if (smtp := await submission_upstream(config)) is not None:
+        submission = SubmissionFrontEnd(ports, smtp, _submission(config, house, certificates, store))
+        handlers["submissions"] = partial(submission.handle, implicit_tls=True)
+        handlers["submission"] = partial(submission.handle, implicit_tls=False)
+    if (dav := await dav_upstream(config, stack)) is not None:
+        authorities = Authorities(config.tls.covers)
+        wall = Wall(dav.ask, authorities=authorities, served=_served(config))
+        told = DavSettings(
+            house=house, tls=lambda: certificates.context(_HTTP), is_ours=authorities.__contains__
+        )
+        handlers["https"] = DavFrontEnd(ports, dav, wall, told).handle
+    return handlers
+
+
+def _submission(config: Config, house: House, certificates: Certificates, store: Store) -> SubmissionSettings:
+    """Put together what submission is told by the config."""
+    offer = Offer(size_octets=config.policy.message_octets)
+    session = SessionSettings(
+        house=house,
+        offer=offer,
+        rule=SenderRule(config.sender_rule),
+        senders=store,
+        bare_newlines=BareNewlines(config.policy.bare_newlines),
+    )
+    return SubmissionSettings(
+        house=house,
+        offer=offer,
+        tls=certificates.context,
+        session=partial(Submission, settings=session),
+    )
+
+
+def _served(config: Config) -> frozenset[Scope]:
+    """Give the DAV scopes that have a server behind."""
+    tables = {Scope.CONTACTS: config.upstream.contacts, Scope.EVENTS: config.upstream.events}
+    return frozenset(scope for scope, table in tables.items() if table is not None)
