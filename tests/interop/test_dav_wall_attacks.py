@@ -84,7 +84,7 @@ TRICKS = [
     CAL.path.replace("/alice", "/%61lice"),
     CAL.path.replace("%40", "%2540"),
     CAL.path.replace("/plans", "%2fplans"),
-    CAL.path.replace("plans", "pl%C3%A4ns"),
+    CAL.path.replace("plans", "pla%CC%88ns"),
     CAL.path.upper(),
     f"http://evil.example{CAL.path}",
     f"https://dav.example.org{CAL.path}",
@@ -109,7 +109,7 @@ def test_path_tricks(town: Town, method: str) -> None:
     if method == "MOVE":
         fields["destination"] = f"{BOOK.path}x.vcf"
     for target in TRICKS:
-        for member in ("", "plansmark1.ics"):
+        for member in ("", "plansmark1.ics") if target.endswith("/") else ("",):
             reply = town.request(CONTACTS, method, target + member, fields, bodies.get(method, b""))
             assert reply.status in (400, 404, 414, 421, 431), (target, reply)
     assert town.is_unchanged()
