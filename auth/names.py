@@ -46,6 +46,8 @@ _FIRST_RIGHT_TO_LEFT: Final = frozenset({"R", "AL"})
 _RIGHT_TO_LEFT: Final = frozenset({"R", "AL", "AN", "EN", "ES", "CS", "ET", "ON", "BN", "NSM"})
 _LAST_RIGHT_TO_LEFT: Final = frozenset({"R", "AL", "EN", "AN"})
 
+_VISIBLE: Final = re.compile(r"[!-~]+")
+"""ASCII7 of RFC 8264 §9.11, all of which the IdentifierClass holds."""
 _ATOM: Final = r"[a-z0-9!#$%&'*+/=?^_`{|}~\x80-\U0010ffff-]+"
 _LOCAL: Final = re.compile(rf"{_ATOM}(?:\.{_ATOM})*")
 """Dot-string of RFC 5321 §4.1.2 with RFC 6531 §3.3, after folding; quoted local parts are not taken."""
@@ -55,7 +57,11 @@ _LABEL: Final = re.compile(r"[a-z0-9\x80-\U0010ffff](?:[a-z0-9\x80-\U0010ffff-]*
 
 def canonical(name: str) -> str | None:
     """Give the form of `name` to look up and to store; None when it is not clean or over 320 octets."""
-    if not name or len(name) > NAME_OCTETS or not all(map(_is_clean, name)):
+    if not name or len(name) > NAME_OCTETS:
+        return None
+    if name.isascii():  # what follows says the same of them, and is asked at every sign-in
+        return name.lower() if _VISIBLE.fullmatch(name) else None
+    if not all(map(_is_clean, name)):
         return None
     lower = unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).lower())
     if len(lower.encode()) > NAME_OCTETS or not all(map(_is_clean, lower)):
