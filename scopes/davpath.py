@@ -11,6 +11,7 @@ import re
 import unicodedata
 from collections.abc import Container
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 from urllib.parse import quote, unquote_to_bytes
 
@@ -20,6 +21,9 @@ SEGMENTS: Final = 32
 """Servers nest four deep."""
 PATH_OCTETS: Final = 2_048
 """In the canonical form, `%HH` counted as three."""
+
+_REMEMBERED: Final = 256
+"""Readings kept, some KiB each at most: a request reads its path several times, and so does the next one."""
 
 # RFC 3986 §3.3 pchar, without `;` (path parameters: a second way to say a path) and with `/`.
 _WIRE: Final = re.compile(r"/(?:[A-Za-z0-9._~!$&'()*+,=:@/-]|%[0-9A-Fa-f]{2})*")
@@ -42,7 +46,7 @@ class DavPath:
 
     def __str__(self) -> str:
         """Give the wire form: only unreserved characters are left as they are (RFC 3986 §2.3)."""
-        return "/" + "/".join(quote(each, safe="") for each in self.segments) + self._end
+        return _quoted(self.segments) + self._end
 
     @property
     def _end(self) -> str:
@@ -71,8 +75,18 @@ class DavPath:
         return self.segments[: len(other.segments)] == other.segments
 
 
+@lru_cache(_REMEMBERED)
+def _quoted(segments: tuple[str, ...]) -> str:
+    return "/" + "/".join(quote(each, safe="") for each in segments)
+
+
 def canonical(wire: str) -> DavPath:
     """Read a path as it came on the wire. Raises `BadPath` unless it has exactly one reading."""
+    return _read(wire)
+
+
+@lru_cache(_REMEMBERED)
+def _read(wire: str) -> DavPath:
     if len(wire) > 3 * PATH_OCTETS or not _WIRE.fullmatch(wire):
         raise BadPath("not made of RFC 3986 path characters")
     raw = wire[1:].split("/")
