@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Final
 
 from auth import sasl
@@ -31,5 +32,10 @@ def asked(fields: Mapping[str, str]) -> Asked | None:
         known = sasl.credentials(name, secret)
     except sasl.SaslError:
         return None
+    return Asked(name=known.name, secret=known.secret)
+
+
+def introduced(asked: Asked, fields: Mapping[str, str]) -> Asked:
+    """Give the same with what the client calls itself, for the history: not needed for every request."""
     agent = fields.get("user-agent", "").encode("latin-1")
-    return Asked(name=known.name, secret=known.secret, client_name=client_name(agent))
+    return replace(asked, client_name=client_name(agent))
