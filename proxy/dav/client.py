@@ -85,6 +85,11 @@ class Client:
         if self._watch is None:
             self._patience.within(self._settings.watch_s)
 
+    async def part(self) -> None:
+        """Close the connection, and let the client read the last answer. Never raises."""
+        await self._alone()
+        await self.connection.close()
+
     def close(self) -> None:
         """Leave no timer and no task."""
         self._limit.close()

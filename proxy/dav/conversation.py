@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Mapping
 from functools import partial
 
 from auth.fault import fault
-from proxy.dav import answering
+from proxy.dav import answering, basic
 from proxy.dav.answering import Answering
 from proxy.dav.client import Client
 from proxy.dav.deadline import Deadline
@@ -91,13 +92,13 @@ class Conversation:
         self.ending = None
         return True
 
-    def granted(self, asked: Asked, grant: Grant) -> None:
+    def granted(self, asked: Asked, fields: Mapping[str, str], grant: Grant) -> None:
         """See `Visit`: recorded once for each app password, not for each request."""
         if grant.app_password_id in self._good:
             return
         self._sign_in_limit.lift()
         self._good.add(grant.app_password_id)
-        self.entrance.granted(asked, grant)
+        self.entrance.granted(basic.introduced(asked, fields), grant)
 
     async def _converse(self) -> None:
         turns = 0
@@ -117,7 +118,7 @@ class Conversation:
             self._at_work = self.client.connection.working = True
             keep = await Turn(self, head).run()
             self._at_work = self.client.connection.working = False
-        await self.client.connection.close()
+        await self.client.part()
 
     def _stop(self) -> None:
         """The server stops: a request is finished, one that has not begun is not waited for."""
@@ -132,7 +133,7 @@ class Conversation:
         try:
             if why in (Ending.SLOW, Ending.SIGN_IN) and self.client.received:
                 await self._say(answering.TOO_SLOW)
-            await self.client.connection.close()
+            await self.client.part()
         except ConnectionLost:
             pass
 

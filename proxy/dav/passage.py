@@ -30,8 +30,9 @@ from proxy.dav.ports import (
     PassAnswer,
     StreamBody,
 )
+from proxy.dav.settings import Settings
 from proxy.dav.upstream import UpstreamHead
-from proxy.limits import DAV_HOLD_OCTETS, DAV_UPSTREAM_ANSWER_S
+from proxy.limits import DAV_HOLD_OCTETS
 from proxy.upstreams.place import UpstreamFailure
 from scopes.model import Grant
 
@@ -91,14 +92,14 @@ class Passage:
         *,
         limit: Deadline,
         watch: Callable[[], None],
-        object_octets: int,
+        settings: Settings,
     ) -> None:
         """`limit` is set while the upstream takes what we send; it, and who comes to `watch`, end this."""
         self._upstream = upstream
         self._request = request
         self._limit = limit
         self._watch = watch
-        self._object_octets = object_octets
+        self._settings = settings
 
     async def run(self, forward: Forward, grant: Grant) -> None:
         """Do it. Raises `Over`, `AnswerFault`, `BadBody`, `UpstreamFailure`, ConnectionLost."""
@@ -143,7 +144,7 @@ class Passage:
 
     async def _sniffed(self, body: StreamBody) -> _Out:
         incoming = self._request.incoming
-        self._within(self._object_octets)
+        self._within(self._settings.object_octets)
         first = b""
         while len(first) < body.first_octets and (piece := await incoming.read()):
             first += piece
@@ -162,7 +163,7 @@ class Passage:
         try:
             await self._send(exchange, out.octets)
             while out.streams and (piece := await self._request.incoming.read()):
-                self._within(self._object_octets)
+                self._within(self._settings.object_octets)
                 await self._send(exchange, piece)
             await exchange.finish()
         except UpstreamFailure:
@@ -173,7 +174,7 @@ class Passage:
         return await exchange.answer()
 
     async def _send(self, exchange: Exchange, octets: bytes) -> None:
-        self._limit.within(DAV_UPSTREAM_ANSWER_S)
+        self._limit.within(self._settings.upstream_s)
         await exchange.send(octets)
         self._limit.lift()
 

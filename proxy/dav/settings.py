@@ -13,6 +13,7 @@ from proxy.limits import (
     DAV_IDLE_S,
     DAV_OBJECT_OCTETS,
     DAV_QUIET_S,
+    DAV_UPSTREAM_ANSWER_S,
     DAV_WATCH_S,
     SIGN_IN_S,
     TLS_HANDSHAKE_S,
@@ -36,6 +37,8 @@ class Settings:
     """From one answer to the next request."""
     quiet_s: float = DAV_QUIET_S
     """For a client's next octets of a body, or to take the next of an answer."""
+    upstream_s: float = DAV_UPSTREAM_ANSWER_S
+    """For the server behind to take the next octets of a body."""
     watch_s: float = DAV_WATCH_S
     """After this long without an answer to give, the client is watched for its end."""
     object_octets: int = DAV_OBJECT_OCTETS

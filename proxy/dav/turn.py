@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from enum import StrEnum
 from typing import Protocol
 
@@ -66,7 +66,7 @@ class Visit(Protocol):
     def recovered(self) -> bool:
         """Take that cancelling back; False when somebody else cancelled too."""
 
-    def granted(self, asked: Asked, grant: Grant) -> None:
+    def granted(self, asked: Asked, fields: Mapping[str, str], grant: Grant) -> None:
         """Know that this app password was good on this connection."""
 
 
@@ -116,9 +116,9 @@ class Turn:
             return
         attempt.under_way = True
         attempt.become_session()
-        self._visit.granted(asked, grant)
         self._may_be_cut = True
         try:
+            self._visit.granted(asked, self._head.fields, grant)
             await self._serve(request, asked, grant, attempt)
         except ConnectionLost:
             raise
@@ -161,7 +161,7 @@ class Turn:
             request,
             limit=visit.upstream_limit,
             watch=visit.client.watch_soon,
-            object_octets=visit.settings.object_octets,
+            settings=visit.settings,
         )
         try:
             await passage.run(forward, grant)
@@ -204,7 +204,7 @@ class Turn:
                 return answering.BUG
 
     async def _refuse(self, asked: Asked, refusal: Refusal) -> None:
-        self._visit.entrance.refused(asked, refusal)
+        self._visit.entrance.refused(basic.introduced(asked, self._head.fields), refusal)
         told = http_refusal(refusal, self._visit.settings.house)
         await self._last(Answer(status=told.status, fields=told.fields, body=told.body))
 

@@ -143,7 +143,9 @@ class Stage:
         self.doubted.append(guest)
 
     def serve(self, near: Connection) -> asyncio.Task[None]:
-        late = dict.fromkeys(("handshake_s", "sign_in_s", "idle_s", "quiet_s", "watch_s"), 2 * GIVE_UP_S)
+        late = dict.fromkeys(
+            ("handshake_s", "sign_in_s", "idle_s", "quiet_s", "upstream_s", "watch_s"), 2 * GIVE_UP_S
+        )
         settings = Settings(
             house=House(host="mail.example.org"),
             tls=lambda: self.tls.server,
@@ -232,6 +234,13 @@ class Client:
             assert await self._exactly(2) == b"\r\n"
         assert await self._exactly(2) == b"\r\n"
         return body
+
+    async def more(self) -> bool:
+        """Whether another answer begins before the end."""
+        if not self.received:
+            with contextlib.suppress(ConnectionLost):
+                self.received = await self.connection.receive()
+        return bool(self.received)
 
     async def rest(self) -> bytes:
         """Everything to the clean end."""
