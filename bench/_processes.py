@@ -30,11 +30,11 @@ class Measured:
         self,
         command: Sequence[str],
         *,
-        ports: Sequence[int],
+        ports: Sequence[int | Path],
         log: Path | None = None,
         family: bool = False,
     ) -> None:
-        """Start it and wait until all `ports` of 127.0.0.1 answer; `log` takes what it says.
+        """Start it and wait until all `ports` of 127.0.0.1 and Unix sockets answer; `log` takes what it says.
 
         `family`: it starts processes of its own, and they count too.
         """
@@ -80,20 +80,32 @@ class Measured:
         status = Path(f"/proc/{self._process.pid}/status").read_text()
         return next(int(line.split()[1]) for line in status.splitlines() if line.startswith("RssAnon"))
 
-    def _await(self, port: int) -> None:
+    def _await(self, port: int | Path) -> None:
         for _ in range(200):
             if self._process.poll() is not None:
                 raise RuntimeError(f"{self._process.args!r} ended at once")
             try:
-                socket.create_connection(("127.0.0.1", port), timeout=1).close()
+                _call(port).close()
             except OSError:
                 time.sleep(0.05)
             else:
                 return
-        raise RuntimeError(f"{self._process.args!r} does not answer on port {port}")
+        raise RuntimeError(f"{self._process.args!r} does not answer on {port}")
 
 
-def python(module: str, *arguments: object, ports: Sequence[int]) -> Measured:
+def _call(port: int | Path) -> socket.socket:
+    if isinstance(port, int):
+        return socket.create_connection(("127.0.0.1", port), timeout=1)
+    sock = socket.socket(socket.AF_UNIX)
+    try:
+        sock.connect(str(port))
+    except OSError:
+        sock.close()
+        raise
+    return sock
+
+
+def python(module: str, *arguments: object, ports: Sequence[int | Path]) -> Measured:
     """Start a module of ours."""
     return Measured([sys.executable, "-m", module, *map(str, arguments)], ports=ports)
 
@@ -109,12 +121,13 @@ def nginx_lacks(*modules: str) -> str | None:
 
 
 def nginx(folder: Path, module: str, body: str, *, ports: Sequence[int]) -> Measured:
-    """Start nginx as one process, with nothing of the system's configuration."""
+    """Start nginx as one process, with nothing of the system's configuration; no `module` is its own HTTP."""
     config = folder / f"nginx-{'-'.join(map(str, ports))}.conf"
     config.write_text(
-        f"load_module {_module(module)};\n"
-        f"daemon off; master_process off; pid {config}.pid; error_log {config}.log;\n"
-        "events { worker_connections 4096; }\n" + body
+        (f"load_module {_module(module)};\n" if module else "")
+        + f"daemon off; master_process off; pid {config}.pid; error_log {config}.log;\n"
+        + "events { worker_connections 4096; }\n"
+        + body
     )
     return Measured(["nginx", "-q", "-p", str(folder), "-e", f"{config}.log", "-c", str(config)], ports=ports)
 
