@@ -188,8 +188,10 @@ DAV_UPSTREAM_ANSWER_S: Final = 60.0
 """Silence of the server behind before it counts as an outage; a large collection takes seconds."""
 DAV_UPSTREAM_HEAD_OCTETS: Final = 65_536
 """Status line and fields of an answer, interim ones included."""
-DAV_UPSTREAM_KEPT: Final = 64
-"""Connections kept for the next request."""
+DAV_UPSTREAM_CONNECTIONS: Final = 64
+"""At a time, in use and kept for the next request; small servers take a hundred."""
+DAV_UPSTREAM_TURN_S: Final = 10.0
+"""For one of them to become free."""
 DAV_UPSTREAM_IDLE_S: Final = 60.0
 """How long one is kept; servers close theirs after two minutes or so."""
 DAV_ASK_S: Final = 10.0

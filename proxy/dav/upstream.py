@@ -15,13 +15,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
+from config.address import Address, joined
 from proxy.dav.exchange import Exchange, request_head
 from proxy.dav.ports import Fields, UpstreamAnswer
 from proxy.limits import (
     DAV_ASK_OCTETS,
     DAV_ASK_S,
+    DAV_UPSTREAM_CONNECTIONS,
     DAV_UPSTREAM_IDLE_S,
-    DAV_UPSTREAM_KEPT,
+    DAV_UPSTREAM_TURN_S,
     UPSTREAM_CONNECT_S,
 )
 from proxy.net.connection import Connection
@@ -59,7 +61,8 @@ class DavUpstream:
         self._login = login
         self._monotonic = monotonic
         self._kept: deque[tuple[float, Connection]] = deque()
-        self._host = place.address.host or "localhost"
+        self._free = asyncio.Semaphore(DAV_UPSTREAM_CONNECTIONS)
+        self._host = _host_field(place.address)
 
     async def begin(self, grant: Grant, head: UpstreamHead, *, length: int | None = 0) -> Exchange:
         """Send a head as the account. `length` of the body; None: it is sent in chunks. UpstreamFailure.
@@ -73,25 +76,22 @@ class DavUpstream:
             framing = (("content-length", str(length)),)
         fields = (("host", self._host), *head.fields, *framing)
         request = request_head(head.method, head.path, fields, (self._header, self._identity(grant)))
-        kept = self._take()
-        connection = kept or await self._open()
-        repeatable = kept is not None and length == 0 and head.method in _CHANGES_NOTHING
-        exchange = Exchange(
-            connection, request, method=head.method, length=length, again=self._open if repeatable else None
-        )
+        await self._turn()
         try:
-            await exchange.start()
+            return await self._begin(head.method, request, length)
         except BaseException:
-            connection.abort()
+            self._free.release()
             raise
-        return exchange
 
     def end(self, exchange: Exchange) -> None:
-        """Keep the connection of an exchange for the next one, or close it."""
-        if not exchange.done():
-            return
-        self._kept.append((self._monotonic(), exchange.connection))
-        if len(self._kept) > DAV_UPSTREAM_KEPT:
+        """Keep the connection of an exchange for the next one, or close it; call it once."""
+        self._free.release()
+        now = self._monotonic()
+        if exchange.done():
+            self._kept.append((now, exchange.connection))
+        while self._kept and (
+            now - self._kept[0][0] > DAV_UPSTREAM_IDLE_S or len(self._kept) > DAV_UPSTREAM_CONNECTIONS
+        ):
             self._kept.popleft()[1].abort()
 
     async def ask(self, grant: Grant, method: str, path: str, fields: Fields, body: bytes) -> UpstreamAnswer:
@@ -106,6 +106,31 @@ class DavUpstream:
         """Close what is kept."""
         while self._kept:
             self._kept.pop()[1].abort()
+
+    async def _turn(self) -> None:
+        """Wait until there may be one connection more. UpstreamFailure."""
+        if not self._free.locked():
+            await self._free.acquire()
+            return
+        try:
+            async with asyncio.timeout(DAV_UPSTREAM_TURN_S):
+                await self._free.acquire()
+        except TimeoutError:
+            raise UpstreamFailure("every connection to the DAV server is in use") from None
+
+    async def _begin(self, method: str, request: bytes, length: int | None) -> Exchange:
+        kept = self._take()
+        connection = kept or await self._open()
+        repeatable = kept is not None and length == 0 and method in _CHANGES_NOTHING
+        exchange = Exchange(
+            connection, request, method=method, length=length, again=self._open if repeatable else None
+        )
+        try:
+            await exchange.start()
+        except BaseException:
+            connection.abort()
+            raise
+        return exchange
 
     async def _ask(self, grant: Grant, head: UpstreamHead, body: bytes) -> UpstreamAnswer:
         exchange = await self.begin(grant, head, length=len(body))
@@ -140,6 +165,14 @@ class DavUpstream:
                 return connection
             connection.abort()
         return None
+
+
+def _host_field(address: Address) -> str:
+    """Give what Host says to the server (RFC 9110 §7.2); a Unix socket has no name."""
+    if not address.over_tcp:
+        return "localhost"
+    host, port = joined(address.host, address.port), f":{443 if address.over_tls else 80}"
+    return host.removesuffix(port)
 
 
 def _is_quiet(connection: Connection) -> bool:

@@ -7,12 +7,14 @@ from contextlib import asynccontextmanager
 
 import pytest
 
+from config.address import Speaks, parse
 from proxy.dav.fields import for_client, for_upstream, is_encoded
-from proxy.dav.upstream import DavUpstream, UpstreamHead
+from proxy.dav.upstream import DavUpstream, UpstreamHead, _host_field
+from proxy.limits import DAV_UPSTREAM_CONNECTIONS, DAV_UPSTREAM_IDLE_S
 from proxy.upstreams.place import UpstreamFailure
 from scopes.model import Grant, Scope
 from support.dav_upstream import CLOSE, said_dav
-from support.sockets import on_both_loops
+from support.sockets import on_both_loops, turns
 
 GRANT = Grant(
     account_id="ac_1",
@@ -197,6 +199,66 @@ async def test_a_question_given_up_leaves_nothing():
         asking.cancel()
         with pytest.raises(asyncio.CancelledError):
             await asking
+
+
+@on_both_loops
+async def test_so_many_connections_at_a_time():
+    async with behind(HELLO) as (upstream, said):
+        begun = [await upstream.begin(GRANT, head()) for _ in range(DAV_UPSTREAM_CONNECTIONS)]
+        waiting = asyncio.create_task(got(upstream, head()))
+        await turns()
+        assert not waiting.done()
+        for exchange in begun:
+            await exchange.answer()
+            upstream.end(exchange)
+        assert await waiting == (200, b"hello")
+        assert said.connections == DAV_UPSTREAM_CONNECTIONS
+
+
+@on_both_loops
+async def test_a_place_is_given_back_whatever_happens():
+    async with behind(HELLO, login="\N{EURO SIGN}") as (upstream, said):
+        for _ in range(DAV_UPSTREAM_CONNECTIONS + 1):
+            with pytest.raises(UpstreamFailure):
+                await got(upstream, head())
+    async with behind(HELLO) as (upstream, said):
+        said.path.unlink()
+        for _ in range(DAV_UPSTREAM_CONNECTIONS + 1):
+            with pytest.raises(UpstreamFailure):
+                await got(upstream, head())
+
+
+@on_both_loops
+async def test_what_was_kept_too_long_is_closed():
+    now = 0.0
+    async with said_dav(HELLO) as said:
+        upstream = DavUpstream(said.place, header="X-U", login=lambda _: "a", monotonic=lambda: now)
+        one, two = await upstream.begin(GRANT, head()), await upstream.begin(GRANT, head())
+        for exchange in (one, two):
+            await exchange.answer()
+            while await exchange.read():
+                pass
+        upstream.end(one)
+        now = DAV_UPSTREAM_IDLE_S + 1
+        upstream.end(two)
+        assert one.connection.closed
+        assert not two.connection.closed
+        upstream.close()
+
+
+@pytest.mark.parametrize(
+    ("address", "host"),
+    [
+        ("https://dav.lan", "dav.lan"),
+        ("https://dav.lan:8443", "dav.lan:8443"),
+        ("https://[2001:db8::1]", "[2001:db8::1]"),
+        ("http://127.0.0.1:5232", "127.0.0.1:5232"),
+        ("http://localhost", "localhost"),
+        ("unix:/run/dav", "localhost"),
+    ],
+)
+def test_the_server_is_called_by_its_name(address, host):
+    assert _host_field(parse(address, speaks=Speaks.DAV)) == host
 
 
 def test_only_what_is_known_passes():
