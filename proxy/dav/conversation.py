@@ -53,7 +53,7 @@ class Conversation:
         self.upstream_limit = Deadline(partial(self.end, Ending.UPSTREAM_SLOW))
         self._sign_in_limit = Deadline(partial(self.end, Ending.SIGN_IN))
         self._task: asyncio.Task[None] | None = None
-        self._at_work = False
+        self._turn: Turn | None = None
         self._good: set[str] = set()
 
     async def serve(self) -> None:
@@ -115,20 +115,24 @@ class Conversation:
             turns += 1
             if not self._good and turns > COMMANDS_PER_CONNECTION:
                 break
-            self._at_work = self.client.connection.working = True
-            keep = await Turn(self, head).run()
-            self._at_work = self.client.connection.working = False
+            self._turn = Turn(self, head)
+            self.client.connection.working = True
+            keep = await self._turn.run()
+            self._turn = None
+            self.client.connection.working = False
         await self.client.part()
 
     def _stop(self) -> None:
         """The server stops: a request is finished, one that has not begun is not waited for."""
         self.stopping = True
-        if not self._at_work:
+        if self._turn is None:
             self.end(Ending.STOPPING)
+        else:
+            self._turn.be_last()
 
     async def _farewell(self, why: Ending) -> None:
         log.info("dav connection ended id=%s end=%s", self.client.connection.id, why)
-        if self._at_work or why is Ending.GONE or not self.client.connection.secure:
+        if self._turn is not None or why is Ending.GONE or not self.client.connection.secure:
             return
         try:
             if why in (Ending.SLOW, Ending.SIGN_IN) and self.client.received:

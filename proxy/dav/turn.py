@@ -105,6 +105,10 @@ class Turn:
                 await self._sign_in(request, asked, attempt)
         return self._answering.keep
 
+    def be_last(self) -> None:
+        """Say in the answer, if it has not begun, that the connection ends with it."""
+        self._answering.keep = False
+
     async def _sign_in(self, request: WallRequest, asked: Asked, attempt: Attempt) -> None:
         try:
             grant = await self._visit.entrance.admit(asked, attempt)
@@ -117,6 +121,7 @@ class Turn:
         attempt.under_way = True
         attempt.become_session()
         self._may_be_cut = True
+        expiry = self._visit.entrance.when_expired(grant, self._cut)
         try:
             self._visit.granted(asked, self._head.fields, grant)
             await self._serve(request, asked, grant, attempt)
@@ -130,6 +135,8 @@ class Turn:
             await self._last(self._answer_to(trouble))
         finally:
             self._may_be_cut = False
+            if expiry is not None:
+                expiry.cancel()
             attempt.under_way = False
 
     async def _serve(self, request: WallRequest, asked: Asked, grant: Grant, attempt: Attempt) -> None:
@@ -169,7 +176,7 @@ class Turn:
             forward.after()
 
     def _cut(self) -> None:
-        """The app password was revoked, or the server stops; the gate looks out for itself."""
+        """The app password was revoked or has expired, or the server stops; the gate looks out for itself."""
         if self._may_be_cut:
             self._visit.end(Ending.CUT)
 

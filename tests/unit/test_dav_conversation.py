@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 
 import pytest
 
 from proxy.dav.ports import Answer
 from proxy.limits import COMMANDS_PER_CONNECTION, DAV_HOLD_OCTETS, PIPELINED_OCTETS
+from proxy.net.connection import Connection
 from support.dav_stage import HELLO, HOST, SIGNED, get, put, stage
 from support.imap_stage import closed, soon
 from support.sockets import Tls, on_both_loops, turns
@@ -270,10 +272,32 @@ async def test_a_stop_finishes_what_is_under_way(tls):
         await idle.ended()
         assert played.registry.under_way == 1
         played.wall.holds.set()
-        assert (await client.answer()).body == b"hello"
+        got = await client.answer()
+        assert (got.body, got.fields["connection"]) == (b"hello", "close")
         await client.ended()
         assert await played.registry.settled(0)
         assert len(played.wall.asked) == 1
+
+
+@on_both_loops
+async def test_an_upstream_that_answers_early_is_heard(tls):
+    no = b"HTTP/1.1 403 No\r\nContent-Length: 2\r\nConnection: close\r\n\r\nno"
+    near, far = (Connection(end) for end in socket.socketpair())
+    async with stage(tls) as played, played.client() as client:
+
+        async def opened() -> Connection:
+            return near
+
+        played.upstream._open = opened
+        sending = asyncio.create_task(client.send(put(b"x" * 900_000)))
+        assert b"\r\n\r\n" in await far.receive()
+        await far.send(no)
+        far.abort()
+        got = await client.answer()
+        assert (got.status, got.body, got.fields["connection"]) == (403, b"no", "close")
+        await sending
+        await client.ended()
+        assert near.closed
 
 
 @on_both_loops
@@ -288,11 +312,11 @@ async def test_who_comes_while_it_stops_is_sent_away(tls):
 async def test_a_client_that_goes_on_talking_is_held_up(tls):
     async with stage(tls, watch_s=0.0) as played, played.client() as client:
         played.gate.admits.clear()
-        sending = asyncio.create_task(client.send(get() * (4 * PIPELINED_OCTETS // len(get()))))
+        sending = asyncio.create_task(client.send(get() * (PIPELINED_OCTETS // 500)))
         await soon(played.gate.entered.wait())
         await turns()
         played.gate.admits.set()
-        for _ in range(4 * PIPELINED_OCTETS // len(get())):
+        for _ in range(PIPELINED_OCTETS // 500):
             assert (await client.answer()).status == 200
         await sending
 

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
 import pytest
 
 from auth.refusal import Reason, Refusal
 from proxy.net.connection import Connection
 from support.dav_stage import get, put, stage
-from support.imap_stage import closed, soon
+from support.imap_stage import GRANT, closed, soon
 from support.sockets import Tls, connections, on_both_loops, reset
 
 REVOKED = Refusal(reason=Reason.REVOKED, account_id="ac_1", app_password_id="ap_1", label="phone")
@@ -93,6 +94,17 @@ async def test_a_cut_within_an_answer_ends_the_connection(tls):
         await soon(client.task)
         assert client.near.closed
         assert played.wall.after == 1
+
+
+@on_both_loops
+async def test_an_app_password_that_expires_meanwhile(tls):
+    expired = Refusal(reason=Reason.EXPIRED, account_id="ac_1", app_password_id="ap_1", label="phone")
+    async with stage(tls, NEVER) as played, played.client() as client:
+        played.gate.answer = replace(GRANT, expires_at=1_800_000_001)  # a tenth after the stage's now
+        played.gate.confirmation = expired
+        got = await client.ask(get())
+        assert (got.status, got.fields["connection"]) == (401, "close")
+        assert b"expired" in got.body
 
 
 @on_both_loops
