@@ -24,7 +24,7 @@ from auth.fault import fault
 from auth.hashing import Busy, CorruptHash, Hasher
 from auth.memo import Claim, Memo, Reading, Shared
 from auth.names import canonical
-from auth.ports import Attempt, Clock, SignIn, StandingStore
+from auth.ports import Attempt, Clock, SignIn, StandingStore, Vouched
 from auth.refusal import Reason, Refusal
 from auth.seal import KeyRing, UnknownKey, framed
 from auth.store.errors import StoreUnavailable
@@ -96,6 +96,7 @@ class Gate:
         return outcome
 
     async def _decide(self, sign_in: SignIn, attempt: Attempt) -> Grant | Refusal:
+        attempt.vouched = None
         password = parse(sign_in.secret)
         if password is None:
             return _without_app_password()
@@ -104,7 +105,10 @@ class Gate:
             await self._hold_back(sign_in.peer)
         reading = None if claim is None else await self._proven(claim, attempt, sign_in.peer)
         if reading is not None:
-            return self._judge(reading, sign_in, attempt)
+            outcome = self._judge(reading, sign_in, attempt)
+            if isinstance(outcome, Grant):
+                attempt.vouched = Vouched(outcome, reading.mark)
+            return outcome
         if claim is None:
             async with self._turns.turn(self._asker(sign_in.peer)):
                 await self._hasher.dummy_app()
@@ -112,6 +116,10 @@ class Gate:
         return self._wrong(self._memo.digest("failure", name, password), sign_in.peer)
 
     async def _reconsider(self, grant: Grant, sign_in: SignIn, attempt: Attempt) -> Refusal | None:
+        vouched = attempt.vouched
+        if vouched is not None and vouched.grant is grant and await self._store.feed_mark() == vouched.mark:
+            outcome = self._permitted(grant, sign_in, attempt)  # of what was read nothing has changed
+            return outcome if isinstance(outcome, Refusal) else None
         password = parse(sign_in.secret)
         claim = None if password is None else _claim(sign_in, password)
         if claim is None:
@@ -211,6 +219,10 @@ class Gate:
             return Refusal(reason=Reason.BAD_CREDENTIALS, account_id=row.account_id, cause="disabled")
         if row.revoked_at is not None:
             return _told(Reason.REVOKED, grant, cause=row.revoked_why or "")
+        return self._permitted(grant, sign_in, attempt)
+
+    def _permitted(self, grant: Grant, sign_in: SignIn, attempt: Attempt) -> Grant | Refusal:
+        """Decide about a sign-in by an app password that stands."""
         decision = permits(grant, sign_in.service, sign_in.peer, self._clock.wall())
         if decision is not Decision.PERMITTED:
             return _told(_REASONS[decision], grant)

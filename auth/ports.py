@@ -7,15 +7,25 @@ import secrets
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from auth.secret import Secret
 from auth.store.rows import FeedMark, Located, Standing
-from scopes.model import IPAddress, Service
+from scopes.model import Grant, IPAddress, Service
+
+
+class Vouched(NamedTuple):
+    """What the gate has granted, and where the change feed stood: there, it holds without another look."""
+
+    grant: Grant
+    mark: FeedMark
 
 
 class Attempt(Protocol):
     """One sign-in in progress, known to the session registry."""
+
+    vouched: Vouched | None
+    """The gate's own note from `admit` to `confirm`; None at first."""
 
     def enter(self, app_password_id: str) -> None:
         """Be cut from now on when this app password is; a later call moves the attempt."""

@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Protocol
 
-from auth.ports import SignIn
+from auth.ports import SignIn, Vouched
 from auth.refusal import Refusal
 from auth.store.rows import SignInRecord
 from proxy.net.connection import Connection
@@ -19,6 +19,8 @@ class Attempt(Protocol):
 
     under_way: bool
     """Whether something is being done that a stop of the server waits for."""
+    vouched: Vouched | None
+    """The gate's."""
 
     def enter(self, app_password_id: str) -> None:
         """Be known under this app password from now on."""

@@ -17,13 +17,15 @@ from contextlib import contextmanager
 from types import TracebackType
 from typing import Final, Self
 
+from auth.ports import Vouched
+
 _log: Final = logging.getLogger(__name__)
 
 
 class Attempt:
     """One try to sign in, and the session it becomes. A context manager: leaving it forgets it."""
 
-    __slots__ = ("_cut", "_index", "_is_session", "_on_cut", "_under_way")
+    __slots__ = ("_cut", "_index", "_is_session", "_on_cut", "_under_way", "vouched")
 
     def __init__(self, index: Index, on_cut: Callable[[], None]) -> None:
         """Made by `Registry.attempt`."""
@@ -32,6 +34,8 @@ class Attempt:
         self._cut = False
         self._is_session = False
         self._under_way = False
+        self.vouched: Vouched | None = None
+        """The gate's note (`auth.ports.Attempt`)."""
 
     def __enter__(self) -> Self:
         self._index.add(self)

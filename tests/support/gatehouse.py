@@ -176,6 +176,7 @@ class TriedAttempt:
         self.entered_at = []
         self.left = False
         self.cut = False
+        self.vouched = None
 
     def enter(self, app_password_id):
         self.entered.append(app_password_id)

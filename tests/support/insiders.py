@@ -24,6 +24,7 @@ class Unwatched:
     """An attempt that nobody cuts."""
 
     cut = False
+    vouched = None
 
     def enter(self, app_password_id: str) -> None:
         """Nobody asks where it is."""

@@ -320,6 +320,21 @@ async def test_confirm_refuses_what_is_not_the_same_grant_any_more(house):
     assert (await house.gate.confirm(other, wanted, attempt)).reason is Reason.UNAVAILABLE
 
 
+async def test_while_nothing_changes_confirm_asks_the_feed_alone(house):
+    small = house.another_gate(memo_size=1)
+    _, other = house.add(house.alice)
+    attempt, wanted = house.attempt(), sign_in(ALICE, house.secret)
+    grant = await small.admit(wanted, attempt)
+    assert isinstance(await small.admit(sign_in(ALICE, other), house.attempt()), Grant)  # fills the memo
+    before, asked = house.store.statements, house.store.calls["feed_mark"]
+    assert await small.confirm(grant, wanted, attempt) is None
+    assert (house.store.statements, house.store.calls["feed_mark"]) == (before, asked + 1)
+    assert await small.confirm(replace(grant), wanted, attempt) is None  # not the one that was given
+    assert house.store.statements > before
+    house.revoke(house.phone, told=False)
+    assert (await small.confirm(grant, wanted, attempt)).reason is Reason.REVOKED
+
+
 async def test_confirm_sees_an_expiry_and_a_vanished_account(house):
     _, secret = house.add(house.alice, expires_at=int(NOW) + 10)
     attempt, wanted = house.attempt(), sign_in(ALICE, secret)
