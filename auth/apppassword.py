@@ -10,6 +10,7 @@ Nothing here stores, hashes or compares.
 
 from __future__ import annotations
 
+import re
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -27,8 +28,8 @@ GROUP_LENGTH: Final = 4
 
 _PASTED_MOST: Final = 256
 """Characters looked at, decoration included; a longer text is something else."""
-_HYPHENS: Final = "-\u00ad\u2010\u2011"
-"""Hyphen-minus, soft hyphen, hyphen and non-breaking hyphen: what pages and editors make of ours."""
+_DECORATION: Final = re.compile(r"[\s\u00ad\u2010\u2011-]+")
+"""White space, and what pages and editors make of our hyphens: soft, U+2010 and non-breaking ones too."""
 _FOLD: Final = str.maketrans({upper: upper.lower() for upper in "ABCDEFGHIJKLMNOPQRSTUVWXYZ"})
 _SYMBOLS: Final = frozenset(ALPHABET)
 
@@ -63,7 +64,7 @@ def parse(secret: Secret) -> AppPassword | None:
     pasted = secret.reveal()
     if len(pasted) > _PASTED_MOST:
         return None
-    plain = "".join(char for char in pasted if not char.isspace() and char not in _HYPHENS).translate(_FOLD)
+    plain = _DECORATION.sub("", pasted).translate(_FOLD)
     if len(plain) != LENGTH or not _SYMBOLS.issuperset(plain):
         return None
     return _split(plain)

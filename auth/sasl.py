@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
@@ -28,6 +29,7 @@ EMPTY: Final = b"="
 USERNAME: Final = b"VXNlcm5hbWU6"
 PASSWORD: Final = b"UGFzc3dvcmQ6"
 """draft-murchison-sasl-login-00 §2; printers and old Outlooks compare them octet by octet."""
+_BREAKS: Final = re.compile(rb"[\r\n\0]")
 
 
 class SaslProblem(StrEnum):
@@ -160,4 +162,4 @@ def _name(octets: bytes) -> str:
 
 
 def _breaks_lines(octets: bytes) -> bool:
-    return any(octet in octets for octet in (b"\r", b"\n", b"\0"))
+    return _BREAKS.search(octets) is not None
