@@ -18,6 +18,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Collection, Container, Mapping
 from dataclasses import replace
+from functools import cache
 from typing import Final
 
 from proxy.dav.answers import Counts
@@ -62,6 +63,13 @@ _CHANGES: Final = frozenset({Deed.MKCOL, Deed.MKCALENDAR, Deed.DELETE, Deed.MOVE
 """After these no path is surely what it was."""
 
 
+@cache
+def _everywhere(asked: Deed | None) -> Ruling | None:
+    """Give the table's word where it is the same for every place; None where it is not."""
+    rulings = {rule(asked, place) for place in Standing}
+    return rulings.pop() if len(rulings) == 1 else None
+
+
 class Wall:
     """Judges requests; a `proxy.dav.ports.Judge`."""
 
@@ -85,7 +93,8 @@ class Wall:
 
     async def judge(self, request: WallRequest, grant: Grant) -> Answer | Forward:
         """Decide about one request. Raises `UpstreamFailure`."""
-        grant = replace(grant, scopes=grant.scopes & self._served)
+        if not grant.scopes <= self._served:
+            grant = replace(grant, scopes=grant.scopes & self._served)
         asked = deed(request.method, request.fields.get("depth"))
         try:
             return self._at_once(request, asked, grant) or await self._judge(request, asked, grant)
@@ -96,16 +105,16 @@ class Wall:
 
     def _at_once(self, request: WallRequest, asked: Deed | None, grant: Grant) -> Answer | None:
         """Answer what needs no look at the path: the table says the same everywhere."""
-        rulings = {rule(asked, place) for place in Standing}
-        if rulings == {Ruling.NOT_OFFERED}:
+        ruling = _everywhere(asked)
+        if ruling is Ruling.NOT_OFFERED:
             return NOT_OFFERED
         if request.fields.get("content-encoding", "identity").lower() != "identity":
             return UNSUPPORTED
-        if rulings == {Ruling.OPTIONS}:
+        if ruling is Ruling.OPTIONS:
             if request.target != "*":
                 canonical(request.target)
             return options(grant.scopes)
-        if rulings == {Ruling.FINITE_DEPTH}:
+        if ruling is Ruling.FINITE_DEPTH:
             return FINITE_DEPTH
         return redirect(request)
 
