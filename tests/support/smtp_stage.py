@@ -69,6 +69,8 @@ class Stage:
             house=HOUSE, offer=OFFER, now=lambda: 1_800_000_000.9, times=PATIENT
         )
     )
+    signed_in: SignedIn | None = None
+    """An upstream in place of the sink."""
     cut_first: bool = False
     """A cut comes between the 235 and the session."""
     sink_options: dict[str, Any] = field(default_factory=dict)
@@ -91,7 +93,8 @@ class Stage:
             await self.tls.secure(client, near_client)
             await self.tls.secure(near_upstream, upstream)
         self.sink = Sink(upstream, **self.sink_options)
-        signed_in = SignedIn(connection=near_upstream, extensions=self.extensions, rest=self.rest)
+        played = SignedIn(connection=near_upstream, extensions=self.extensions, rest=self.rest)
+        signed_in = self.signed_in or played
         task = asyncio.create_task(self._run(near_client, signed_in, received))
         serving = asyncio.create_task(self.sink.serve())
         try:
@@ -101,11 +104,13 @@ class Stage:
             await asyncio.wait({task}, timeout=GIVE_UP_S)
             assert task.done(), "the session goes on without its client"
             self.sink.reads.set()
+            if self.signed_in is not None:
+                near_upstream.abort()
             await asyncio.wait({serving}, timeout=GIVE_UP_S)
             assert serving.done(), "the upstream was not closed"
             serving.result()
             near_client.abort()  # as the front-end does
-            assert near_upstream.closed
+            assert signed_in.connection.closed
             assert self.registry.count == 0
         if not task.cancelled():
             task.result()
