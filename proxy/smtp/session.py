@@ -172,11 +172,12 @@ class Submission:
             raise SessionOver(*self._over)
         while True:
             line = self._client.framer.next()
-            if isinstance(line, NeedData):
-                await self._settle()
-                await self._client.hear()
-            else:
+            if not isinstance(line, NeedData):
                 await self._obey(line)
+            elif self._asked:
+                await self._settle()  # meanwhile more may have come
+            else:
+                await self._client.hear()
 
     async def _obey(self, line: Line | Rejected) -> None:
         if not self._may_follow(line):

@@ -10,7 +10,7 @@ from proxy.smtp.sides import Times
 from support.imap_stage import soon
 from support.smtp_sink import CLOSE
 from support.smtp_stage import CLOSING, EHLO, FAILED, GO_ON, HELO, OK, OPEN, Stage, message
-from support.sockets import Tls, on_both_loops
+from support.sockets import Tls, on_both_loops, turns
 
 
 @pytest.fixture(scope="module")
@@ -80,6 +80,37 @@ async def test_rcpts_go_upstream_together_and_no_more_than_are_good_for_it():
     async with stage.session() as client:
         assert await client.ask(b"MAIL FROM:<a@b.c>\r\n" + rcpts + b"DATA\r\n", 132) == OK * 131 + GO_ON
     assert len(stage.sink.commands) == 132
+
+
+@on_both_loops
+async def test_commands_that_came_while_the_upstream_was_asked_are_not_waited_for():
+    stage = Stage()
+    held = asyncio.Event()
+    stage.sink_options["answers"] = {"RSET": [held, OK]}
+    async with stage.session() as client:
+        await client.send(b"RSET\r\n")
+        await soon(lambda: stage.sink.commands)
+        await client.send(b"NOOP\r\n")
+        await soon(lambda: stage.submission._client.framer.held)
+        held.set()
+        assert await client.lines(2) == OK + OK
+
+
+@pytest.mark.parametrize(("pipelines", "together"), [(False, 1), (True, 50)])
+@on_both_loops
+async def test_how_many_commands_go_upstream_before_a_reply(pipelines, together):
+    stage = Stage()
+    if not pipelines:
+        del stage.extensions["PIPELINING"]
+    held = asyncio.Event()
+    stage.sink_options["answers"] = {"MAIL": [held, OK]}
+    async with stage.session() as client:
+        await client.send(b"MAIL FROM:<a@b.c>\r\n" + b"RCPT TO:<a@b.c>\r\n" * 130)
+        await soon(lambda: stage.sink.commands)
+        await turns(50)
+        assert len(stage.sink.commands + stage.sink._input.splitlines()) == together
+        held.set()
+        assert await client.lines(131) == OK * 131
 
 
 @on_both_loops
