@@ -14,7 +14,7 @@ from proxy.smtp.sides import Times
 from support.imap_stage import soon
 from support.smtp_sink import CLOSE, RESET
 from support.smtp_stage import CLOSING, FAILED, OK, Stage, message
-from support.sockets import Tls, on_both_loops, reset
+from support.sockets import Tls, on_both_loops, reset, turns
 
 LONG = b"x" * 70 + b"\r\n"
 DEATHS = pytest.mark.parametrize("death", [CLOSE, RESET])
@@ -268,3 +268,17 @@ async def test_while_the_client_does_not_read_its_replies_it_is_not_read():
         taken = await filled(client, b"EHLO x\r\n" * 100)
         assert taken < 2_000_000
         client.connection.abort()
+
+
+@on_both_loops
+async def test_no_final_dot_follows_half_a_reply():
+    stage = Stage().set(times=Times(data_end_gone=0.05))
+    stage.sink_options.update(at_octet=10, early=b"452 4.3.1 disk is f")
+    async with stage.session() as client:
+        await client.open_data()
+        await client.send(b"x" * 10)
+        await soon(lambda: stage.sink.partial)
+        await turns()
+        await client.send(b"\r\n.\r\n")
+        assert await client.rest() == FAILED + CLOSING
+    assert stage.sink.messages == []
