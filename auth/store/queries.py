@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from ipaddress import ip_network
 from typing import Any, Final
 
-from sqlalchemy import Row, Select, bindparam, case, literal, or_, select
+from sqlalchemy import Row, Select, bindparam, case, exists, literal, or_, select
 
 from auth.names import sends_as_itself
 from auth.seal import Sealed
@@ -39,6 +39,11 @@ _STANDING: Final = (
     select(app_password, account.c.email, account.c.disabled_at, account.c.removed_at)
     .join(account, account.c.id == app_password.c.account_id)
     .where(app_password.c.id == bindparam("app_password_id"))
+)
+_MAILBOX: Final = (
+    select(account.c.email)
+    .join(account_name, account_name.c.account_id == account.c.id)
+    .where(account_name.c.name == bindparam("address"))
 )
 _LISTED: Final = 2
 """Ranks an address behind email and aliases."""
@@ -125,6 +130,18 @@ def sender_addresses(tx: Tx, account_id: str) -> tuple[str, ...]:
     """
     rows = tx.execute(_SENDERS, {"account_id": account_id})
     return tuple(row.address for row in rows if row.rank == _LISTED or sends_as_itself(row.address))
+
+
+def mailbox(tx: Tx, address: str) -> str | None:
+    """Give the email of the account, disabled or not, that has `address` (canonical) as email or alias."""
+    found: str | None = tx.execute(_MAILBOX, {"address": address}).scalar_one_or_none()
+    return found
+
+
+def serves_domain(tx: Tx, domain: str) -> bool:
+    """Tell whether a name of some account ends in `@` and `domain` (canonical)."""
+    names = account_name.c.name.endswith(f"@{domain}", autoescape=True)
+    return bool(tx.execute(select(exists().where(names))).scalar_one())
 
 
 def app_passwords(tx: Tx, account_ids: Iterable[str]) -> list[AppPasswordRow]:

@@ -84,6 +84,17 @@ class Store:
         """
         return await self._gate.read(lambda tx: queries.sender_addresses(tx, account_id))
 
+    async def mailbox(self, address: str) -> str | None:
+        """Give the email of the account that has a canonical address as its email or an alias.
+
+        A disabled account has its mail kept for it: it may come back, and nobody can read it meanwhile.
+        """
+        return await self._gate.read(lambda tx: queries.mailbox(tx, address))
+
+    async def serves_domain(self, domain: str) -> bool:
+        """Tell whether some account has a name in a canonical domain."""
+        return await self._gate.read(lambda tx: queries.serves_domain(tx, domain))
+
     async def feed_mark(self) -> FeedMark:
         """Give the mark of the last committed change. Waits for nothing; busy is StoreUnavailable."""
         return self._check.mark()
