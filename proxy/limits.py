@@ -252,6 +252,21 @@ EMBEDDED_RESTART_LONGEST_S: Final = 10.0
 EMBEDDED_STEADY_S: Final = 30.0
 """A child that lived this long has recovered: the next pause is the first again."""
 
+# --- embedded delivery -----------------------------------------------------------------------------
+
+EMBEDDED_SMTP_LINE_OCTETS: Final = 4_096
+"""A command of the gate: AUTH with an email of 320 octets, MAIL and RCPT with what the gate lets through."""
+EMBEDDED_RECIPIENTS: Final = 1_000
+"""Of one message, each a mailbox to write to; RFC 5321 §4.5.3.1.8 wants at least 100."""
+EMBEDDED_LOOKUP_S: Final = 5.0
+"""For the store to say whose an address is; the same as it waits for another process."""
+EMBEDDED_ANSWER_S: Final = 20.0
+"""For the child to hear so: questions are answered one after the other."""
+EMBEDDED_JOURNAL_S: Final = 86_400.0
+"""A message that was cut short is known again for a day; clients try for minutes, or when they are opened."""
+EMBEDDED_JOURNAL_LOOK_S: Final = 3_600.0
+"""Between two looks for journals that no longer count."""
+
 # --- embedded contacts and calendars ---------------------------------------------------------------
 
 EMBEDDED_DAV_BODY_OCTETS: Final = 100_000_000

@@ -19,6 +19,7 @@ from auth.secret import Secret
 from config.address import SOCKET_PATH_OCTETS
 from proxy.embedded.child import (
     AlreadyServedError,
+    Answer,
     Child,
     ChildFailedError,
     NoProcessError,
@@ -27,12 +28,14 @@ from proxy.embedded.child import (
     Time,
 )
 from proxy.embedded.handover import GATE_USER
+from proxy.embedded.recipients import Lookup, answering
 
 __all__ = [
     "AlreadyServedError",
     "Child",
     "ChildFailedError",
     "EmbeddedDav",
+    "EmbeddedDelivery",
     "EmbeddedMail",
     "NoProcessError",
     "Program",
@@ -118,6 +121,31 @@ class EmbeddedMail(Embedded):
         super().__init__("imap", program, clock=clock, spawn=spawn)
 
 
+class EmbeddedDelivery(Embedded):
+    """The built-in SMTP server, which delivers into the same Maildirs; signed in to as `EmbeddedMail` is.
+
+    `lookup` tells which account a recipient's address belongs to (`recipients.lookup_in` asks the store).
+    """
+
+    user: Final = GATE_USER
+
+    def __init__(
+        self,
+        maildirs: Path,
+        lookup: Lookup,
+        *,
+        clock: Time | None = None,
+        spawn: Spawn = asyncio.create_subprocess_exec,
+    ) -> None:
+        self.secret = Secret(secrets.token_urlsafe(32))
+        answer = answering(lookup)
+
+        def program(socket: Path) -> Program:
+            return _module("proxy.embedded.delivery", maildirs, socket, secret=self.secret, answer=answer)
+
+        super().__init__("smtp", program, clock=clock, spawn=spawn)
+
+
 class EmbeddedDav(Embedded):
     """The built-in server of contacts and calendars; it believes the field `header` of each request."""
 
@@ -145,6 +173,9 @@ def socket_folder(environ: Mapping[str, str]) -> Path:
     raise ChildFailedError("no folder with a short path for a socket: set XDG_RUNTIME_DIR or TMPDIR")
 
 
-def _module(name: str, served: Path, socket: Path, *, secret: Secret | None = None) -> Program:
+def _module(
+    name: str, served: Path, socket: Path, *, secret: Secret | None = None, answer: Answer | None = None
+) -> Program:
     """Say how a module of ours is run: `python -m NAME SERVED SOCKET`."""
-    return Program(name=name, arguments=("-m", name, str(served.absolute()), str(socket)), secret=secret)
+    arguments = ("-m", name, str(served.absolute()), str(socket))
+    return Program(name=name, arguments=arguments, secret=secret, answer=answer)

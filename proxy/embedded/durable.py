@@ -16,7 +16,7 @@ FOLDER_MODE: Final = 0o700
 FILE_MODE: Final = 0o600
 
 
-def write_synced(path: Path, octets: bytes) -> None:
+def write_synced(path: Path, octets: bytes | bytearray) -> None:
     """Write a new file and bring it to the disk; a failed one is taken away.
 
     An existing file is an error (`FileExistsError`) and stays.
