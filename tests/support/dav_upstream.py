@@ -44,6 +44,12 @@ class SaidDav:
             tasks.create_task(self._serve(Connection(sock)))
 
     async def _serve(self, connection: Connection) -> None:
+        try:
+            await self._talk(connection)
+        finally:
+            connection.abort()
+
+    async def _talk(self, connection: Connection) -> None:
         with contextlib.suppress(ConnectionLost, _EndedError):
             rest = b""
             while True:
@@ -55,7 +61,6 @@ class SaidDav:
                     await connection.send(answer)
                 if answer is CLOSE or b"connection: close" in answer.lower():
                     break
-        connection.abort()
 
 
 async def _until(connection: Connection, octets: bytes, mark: bytes, more: int = 0) -> tuple[bytes, bytes]:
