@@ -128,11 +128,8 @@ class Errand:
 
         def sniff(octets: bytes) -> Answer | None:
             # No BOM and no blank before it: the upstream's parser may skip what ours would have to.
-            first = octets[: len(begin)].upper() == begin and octets[len(begin) : len(begin) + 1] in (
-                b"\r",
-                b"\n",
-            )
-            return None if first else UNSUPPORTED
+            named, end = octets[: len(begin)].upper(), octets[len(begin) :][:1]
+            return None if named == begin and end in (b"\r", b"\n") else UNSUPPORTED
 
         body = StreamBody(
             content_type=f"{MEDIA[_SCOPE[kind]]}; charset=utf-8", first_octets=len(begin) + 1, sniff=sniff

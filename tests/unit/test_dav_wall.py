@@ -298,6 +298,17 @@ def test_what_is_remembered_serves_reads_until_something_changes(paper: Paper) -
     assert questions("GET", "/alice/book/1.vcf") == 2
 
 
+def test_what_is_learned_while_something_changes_is_forgotten_after_it(paper: Paper) -> None:
+    asked = WallRequest(method="DELETE", target="/alice/book/", fields={}, has_body=False)
+    deleting = done(paper.stage.wall.judge(asked, grant(*Scope)))
+    assert isinstance(deleting, Forward)
+    paper.says = Reply(200, {"content-type": "text/vcard"}, b"BEGIN:VCARD")
+    paper.stage.request(CONTACTS, "GET", "/alice/book/")
+    deleting.after()
+    paper.types["/alice/book/"] = TYPES["/alice/cal/"]
+    assert paper.stage.request(CONTACTS, "GET", "/alice/book/") == NOT_FOUND
+
+
 def test_a_scope_that_is_not_served_is_not_open(paper: Paper) -> None:
     wall = Wall(paper.stage._ask, authorities=(HOST,), served={Scope.CONTACTS})
     asked = WallRequest(method="GET", target="/alice/cal/1.ics", fields={}, has_body=False)
