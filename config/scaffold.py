@@ -1,6 +1,6 @@
 """A first configuration: a commented file, a master key, and a private authority with a certificate.
 
-What is written starts as it is, with the built-in mail server behind the gate, on this machine alone. Nothing
+What is written starts as it is, with the built-in servers behind the gate, on this machine alone. Nothing
 that exists is ever overwritten. All is made in a folder of its own and then moved: what fails leaves nothing
 behind, so it can simply be tried again.
 """
@@ -11,7 +11,7 @@ import re
 import shutil
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from pathlib import Path
 from string import Template
@@ -45,6 +45,13 @@ class Ports:
 
     imaps: int = 1993
     imap: int = 1143
+    submissions: int = 1465
+    submission: int = 1587
+    https: int = 8443
+
+    def at(self, bind: str) -> dict[str, str]:
+        """Give the keys of `[listen]` with address and port."""
+        return {each.name: joined(bind, getattr(self, each.name)) for each in fields(self)}
 
 
 def init_dir(
@@ -117,9 +124,8 @@ def config_text(*, public: str, names: Sequence[str], bind: str, ports: Ports, k
     return _TEXT.substitute(
         public=public,
         names=_quoted(names),
-        imaps=joined(bind, ports.imaps),
-        imap=joined(bind, ports.imap),
         key=key_name,
+        **ports.at(bind),
     )
 
 
@@ -128,12 +134,8 @@ def adapted_text(text: str, *, names: Sequence[str], bind: str, ports: Ports) ->
 
     The first of `names` is the public one. Raises ScaffoldError when a line is not as `config_text` wrote it.
     """
-    for key, value in {
-        "public_host": f'"{names[0]}"',
-        "names": f"[{_quoted(names)}]",
-        "imaps": f'["{joined(bind, ports.imaps)}"]',
-        "imap": f'["{joined(bind, ports.imap)}"]',
-    }.items():
+    listen = {key: f'["{place}"]' for key, place in ports.at(bind).items()}
+    for key, value in {"public_host": f'"{names[0]}"', "names": f"[{_quoted(names)}]", **listen}.items():
         text, found = re.subn(_LINE.format(key=key), rf"\g<1>{value}", text, count=1, flags=re.MULTILINE)
         if not found:
             raise ScaffoldError(
@@ -181,6 +183,9 @@ key = "tls/server.key"
 [listen]
 imaps = ["$imaps"]    # TLS from the first octet; the usual port is 993
 imap = ["$imap"]    # STARTTLS, demanded before any sign-in; the usual port is 143
+submissions = ["$submissions"]    # sending mail, TLS from the first octet; the usual port is 465
+submission = ["$submission"]    # sending mail, STARTTLS demanded before any sign-in; the usual port is 587
+https = ["$https"]    # contacts and calendars; the usual port is 443
 
 # Accounts and app passwords; by default in server.data. After the colon stands a path.
 # [store]
@@ -196,7 +201,8 @@ files = { "$key" = "keys/$key.key" }
 [primary]
 kind = "local"
 
-# The mail server behind the gate. "embedded" is a small one built in, for trying things out.
+# The servers behind the gate. "embedded" is a small one built in, for trying things out.
+# What has no table here is not served; take its lines out of [listen] too.
 [upstream.imap]
 address = "embedded"
 
@@ -206,6 +212,26 @@ address = "embedded"
 # login = "{email}"    # the account's name there: {email}, {user} (before the @), {domain}
 # ca_file = "upstream-ca.pem"    # when its certificate was not signed by a public authority
 
+# Where messages are handed in. The built-in one delivers between the accounts of this gate, and nowhere else.
+[upstream.smtp]
+address = "embedded"
+
+# A real server instead, for example Postfix, whose SASL lets "gate" act for every account:
+# address = "smtp+starttls://postfix.example.org"    # or smtps://HOST, or unix:/PATH
+# sign_in = { kind = "authzid", user = "gate", secret_file = "upstream.secret" }
+
+# Contacts and calendars: one server for both, which believes a header of ours. So nobody else may reach it.
+[upstream.contacts]
+address = "embedded"
+
+[upstream.events]
+address = "embedded"
+
+# A real server instead, the same lines in both tables. Radicale: [auth] type = http_x_remote_user
+# address = "unix:/run/radicale/socket"    # or https://HOST with client_certificate and client_key
+# sign_in = { kind = "trusted-header" }
+
 [policy]
 app_passwords = 25    # the most active app passwords of one account
+# sender = "own"    # who may be the sender: "own" addresses alone, as the "upstream" decides, or "report"
 """)

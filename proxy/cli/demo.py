@@ -16,7 +16,7 @@ from typing import Any, Final
 
 import click
 
-from config.address import AddressError, host_name
+from config.address import AddressError, host_name, joined
 from config.load import load
 from config.scaffold import Ports
 from proxy.cli.demo_folder import DemoFolder, entries, open_folder, write_config, write_private
@@ -31,10 +31,20 @@ _PORT: Final = click.IntRange(0, 65_535)
 _PORTS: Final = {
     "imaps": (1993, "IMAP with TLS"),
     "imap": (1143, "IMAP with STARTTLS"),
-    "smtps": (1465, "Submission with TLS, not served in this version"),
-    "submission": (1587, "Submission with STARTTLS, not served in this version"),
-    "https": (8443, "Contacts and calendar, not served in this version"),
+    "smtps": (1465, "Submission with TLS"),
+    "submission": (1587, "Submission with STARTTLS"),
+    "https": (8443, "Contacts and calendars"),
 }
+
+
+_OPTIONS: Final = {
+    "imaps": "imaps",
+    "imap": "imap",
+    "submissions": "smtps",
+    "submission": "submission",
+    "https": "https",
+}
+"""The keys of `[listen]` and the words of the options, which are those of the ready file."""
 
 
 def _port_options(command: Callable[..., None]) -> Callable[..., None]:
@@ -75,12 +85,21 @@ def _port_options(command: Callable[..., None]) -> Callable[..., None]:
 )
 @_port_options
 def demo(folder: Path, ready_file: Path | None, bind: str, hosts: tuple[str, ...], **ports: int) -> None:
-    """Run a whole Wicketgate here, with two accounts and a mailbox, until Ctrl-C."""
+    """Run a whole Wicketgate here, with two accounts, mail, contacts and calendars, until Ctrl-C."""
     names = _checked_hosts(bind, hosts)
-    if ports["imaps_port"] == ports["imap_port"] != 0:
-        hint = "give each listener a port of its own; 0 takes any free one"
-        fail_usage(f"--imaps-port and --imap-port are both {ports['imap_port']}", hint)
+    _refuse_a_port_twice(ports)
     run(_demo(folder.absolute(), ready_file, bind, names, ports), level=logging.WARNING)
+
+
+def _refuse_a_port_twice(ports: Mapping[str, int]) -> None:
+    taken: dict[int, str] = {}
+    for option, port in ports.items():
+        name = f"--{option.replace('_', '-')}"
+        if port in taken:
+            hint = "give each listener a port of its own; 0 takes any free one"
+            fail_usage(f"{taken[port]} and {name} are both {port}", hint)
+        if port:
+            taken[port] = name
 
 
 def _checked_hosts(bind: str, hosts: Sequence[str]) -> tuple[str, ...]:
@@ -98,13 +117,14 @@ async def _demo(
     path: Path, ready_file: Path | None, bind: str, hosts: tuple[str, ...], ports: Mapping[str, int]
 ) -> None:
     with _ready_file(ready_file) as tell:
-        asked = Ports(imaps=ports["imaps_port"], imap=ports["imap_port"])
+        asked = Ports(**{kind: ports[f"{option}_port"] for kind, option in _OPTIONS.items()})
         folder = await open_folder(path, hosts, bind, asked)
         config = load(folder.config)
 
         def ready(bound: Bound) -> None:
             names = config.tls.certificate[0].names
-            write_config(folder.config, names, bind, Ports(imaps=bound.imaps[0], imap=bound.imap[0]))
+            served = Ports(**{kind: getattr(bound, kind)[0] for kind in _OPTIONS})
+            write_config(folder.config, names, bind, served)
             facts = ready_facts(folder, config.server.public_host, bound)
             tell(facts)
             click.echo(page(folder, facts))
@@ -112,7 +132,7 @@ async def _demo(
         try:
             await serve(config, ready=ready)
         except ServeError as error:
-            fail(str(error), f"{error.hint}; --imaps-port 0 and --imap-port 0 take free ones")
+            fail(str(error), f"{error.hint}; --imaps-port 0 and the like take free ones")
 
 
 @contextmanager
@@ -131,15 +151,11 @@ def _ready_file(path: Path | None) -> Iterator[Callable[[dict[str, Any]], None]]
 
 
 def ready_facts(folder: DemoFolder, host: str, bound: Bound) -> dict[str, Any]:
-    """Say what a client, or a test, needs to know; the ports of what is not served yet are null."""
+    """Say what a client, or a test, needs to know."""
     return {
         "host": host,
-        "imaps_port": bound.imaps[0],
-        "imap_port": bound.imap[0],
-        "smtps_port": None,
-        "submission_port": None,
-        "https_port": None,
-        "dav_url": None,
+        **{f"{option}_port": getattr(bound, kind)[0] for kind, option in _OPTIONS.items()},
+        "dav_url": f"https://{joined(host, bound.https[0])}/",
         "ca_file": str(folder.ca_file),
         "config": str(folder.config),
         "accounts": entries(folder),

@@ -14,13 +14,17 @@ from click.testing import CliRunner
 from config.load import load
 from config.scaffold import Ports
 from proxy.cli.app import program
+from proxy.cli.demo import ready_facts
 from proxy.cli.demo_folder import DemoFolder, DemoFolderError, open_folder
 from proxy.cli.demo_page import page
+from proxy.server.listening import Bound
 from support.house import RUN, House
 from support.office import raw
+from support.running import ANY_PORT
 
 LOCAL = "127.0.0.1"
-PORTS = Ports(imaps=2993, imap=2143)
+PORTS = Ports(imaps=2993, imap=2143, submissions=2465, submission=2587, https=2443)
+BOUND = Bound(imaps=(1,), imap=(2,), submissions=(3,), submission=(4,), https=(5,))
 
 
 def opened(path: Path, *hosts: str, bind: str = LOCAL) -> DemoFolder:
@@ -43,7 +47,7 @@ def folder(made: Path, tmp_path: Path) -> Path:
 
 def shown(folder: DemoFolder, label: str) -> str:
     """Give what the page says of alice's app password."""
-    facts = {"host": "localhost", "imaps_port": 1993, "imap_port": 1143}
+    facts = ready_facts(folder, "localhost", BOUND)
     lines = page(folder, facts).partition("alice@example.org")[2].splitlines()
     return next(line for line in lines if line.startswith(f"  {label} "))
 
@@ -78,7 +82,7 @@ def test_one_port_for_two_listeners_is_wrong_usage(tmp_path: Path) -> None:
 def test_a_demo_whose_port_is_taken_names_the_way_out(folder: Path) -> None:
     with socket.create_server((LOCAL, 0)) as taken:
         port = str(taken.getsockname()[1])
-        options = ["demo", "--dir", folder, "--imaps-port", port, "--imap-port", "0"]
+        options = ["demo", "--dir", folder, *ANY_PORT, "--imaps-port", port]
         done = subprocess.run([*RUN, *options], capture_output=True, text=True, check=False, timeout=60)
     assert done.returncode == 1
     assert "address already in use" in done.stderr

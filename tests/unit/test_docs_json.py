@@ -16,7 +16,6 @@ from proxy.cli.app import program
 from proxy.cli.demo import ready_facts
 from proxy.cli.demo_folder import DemoAccount, DemoFolder, DemoPassword
 from proxy.cli.sign_ins import sign_in_facts
-from proxy.server.listening import Bound
 from scopes.model import Scope, Service
 from support.house import PRIMARY, RUN, House, make_house
 
@@ -116,7 +115,8 @@ def test_the_ready_file_holds_the_fields_that_are_described(
         email=ALICE, primary=Secret("p"), totp_secret=Secret("t"), app_passwords=(password,)
     )
     folder = DemoFolder(path=tmp_path, accounts=(account,))
-    facts = ready_facts(folder, "localhost", Bound(imaps=(1,), imap=(2,)))
+    bound = Bound(imaps=(1,), imap=(2,), submissions=(3,), submission=(4,), https=(5,))
+    facts = ready_facts(folder, "localhost", bound)
     assert [set(facts)] == described["The demo's ready file"]
     assert set(facts["accounts"][0]) == {"email", "primary_password", "totp_secret", "app_passwords"}
     assert set(facts["accounts"][0]["app_passwords"][0]) == {"label", "scopes", "password", "active"}
