@@ -16,6 +16,7 @@ from proxy.cli.app import program
 from proxy.cli.demo import ready_facts
 from proxy.cli.demo_folder import DemoAccount, DemoFolder, DemoPassword
 from proxy.cli.sign_ins import sign_in_facts
+from proxy.server.listening import Bound
 from scopes.model import Scope, Service
 from support.house import PRIMARY, RUN, House, make_house
 
