@@ -15,6 +15,9 @@ from proxy.cli.app import program
 from proxy.opening import make_store
 
 
+IMAP = '[upstream.imap]\naddress = "'
+
+
 def wicketgate(*arguments: str | Path) -> Result:
     return CliRunner().invoke(program, [str(one) for one in arguments], prog_name="wicketgate")
 
@@ -65,7 +68,7 @@ def change(config: Path, old: str, new: str) -> None:
         ('key = "tls/server.key"', 'key = "tls/server.key"\nchain = "x"', "tls.certificate[0].chain"),
         ("[keys]", "[keys]\nold = 1", "keys.old"),
         ('public_host = "localhost"', 'public_host = "elsewhere.org"', "tls.certificate"),
-        ('address = "embedded"', 'address = "imap://x"', "upstream.imap.address"),
+        (f"{IMAP}embedded", f"{IMAP}imap://x", "upstream.imap.address"),
     ],
 )
 def test_a_mistake_in_the_file_hides_nothing_around_it(config: Path, old: str, new: str, key: str) -> None:
@@ -107,7 +110,7 @@ def test_what_stands_beside_a_mistake_is_looked_at(config: Path) -> None:
     sign_in = (
         'sign_in = { kind = "oauth2", user = "gate", secret_file = "none.secret" }\nca_file = "none.pem"'
     )
-    change(config, 'address = "embedded"', f'address = "imaps://h"\n{sign_in}')
+    change(config, f'{IMAP}embedded"', f'{IMAP}imaps://h"\n{sign_in}')
     change(config, 'certificate = "tls/server.pem"\n', "")
     (config.parent / "tls" / "server.key").chmod(0o444)
     assert found(config) == [
