@@ -14,7 +14,6 @@ from config.scaffold import init_dir
 from proxy.cli.app import program
 from proxy.opening import make_store
 
-
 IMAP = '[upstream.imap]\naddress = "'
 
 
