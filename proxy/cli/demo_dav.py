@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Final
 from urllib.parse import quote
 
+from config.address import Address, AddressKind
 from proxy.dav.ports import Ask, Fields
-from proxy.upstreams.place import UpstreamFailure
+from proxy.dav.upstream import DavUpstream
+from proxy.embedded.children import ChildFailedError, EmbeddedDav
+from proxy.upstreams.place import Place, UpstreamFailure
 from scopes.model import Grant, Scope
 
 _ADDRESS_BOOK: Final = b"""\
@@ -37,6 +42,27 @@ _EVENTS: Final = (
     ("Wicketgate demo", 7, 11),
 )
 _ANY: Final = (201, 204)
+
+
+async def fill(folder: Path, emails: Iterable[str], now: float) -> None:
+    """Fill the folder of the built-in server, which must not be serving; `now` since 1970-01-01 UTC.
+
+    Raises ChildFailedError.
+    """
+    server = EmbeddedDav(folder)
+    await server.start()
+    try:
+        place = Place(address=Address(kind=AddressKind.EMBEDDED), embedded_socket=lambda: server.socket_path)
+        upstream = DavUpstream(place, header=server.header, login=lambda grant: grant.email)
+        for email in emails:
+            await seed(upstream.ask, email, now)
+        upstream.close()
+    except UpstreamFailure as failure:
+        raise ChildFailedError(
+            f"the demo's contacts and events could not be put in place: {failure}"
+        ) from None
+    finally:
+        await server.stop()
 
 
 async def seed(ask: Ask, email: str, now: float) -> None:

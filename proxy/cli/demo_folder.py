@@ -37,11 +37,12 @@ from config.scaffold import (
     certificate_names,
     init_dir,
 )
+from proxy.cli.demo_dav import fill
 from proxy.cli.demo_mail import welcome
 from proxy.cli.password_lists import ending
 from proxy.embedded.maildir import deliver
 from proxy.opening import key_ring, make_hasher, make_store, open_store
-from proxy.server.places import mail_folder
+from proxy.server.places import dav_folder, mail_folder
 from scopes.model import Scope
 
 STATE_NAME: Final = "demo.json"
@@ -111,7 +112,7 @@ async def open_folder(path: Path, hosts: Sequence[str], bind: str, ports: Ports)
     """Make the demo in `path`, or read it when it is there.
 
     Certificate and config file are for `hosts`, `bind` and `ports` from then on. Raises DemoFolderError, and
-    what making one raises: ScaffoldError, StoreUnavailable, OSError.
+    what making one raises: ScaffoldError, StoreUnavailable, ChildFailedError, OSError.
     """
     _refuse_a_strangers(path)
     state = path / STATE_NAME
@@ -161,6 +162,7 @@ async def _make(path: Path, hosts: Sequence[str], bind: str) -> None:
         for email in _ACCOUNTS:
             for message in welcome(email, time.time()):
                 deliver(mail_folder(config), email, message)
+        await fill(dav_folder(config), _ACCOUNTS, time.time())
         text = json.dumps({"accounts": [_entry(account) for account in accounts]}, indent=2)
         write_file(making / STATE_NAME, text.encode("utf-8"), 0o600)
         making.rename(path)
