@@ -8,7 +8,9 @@ from config.authority import issue, make_authority, write_file
 from config.keys import new_key_text
 from support.dovecot import running_dovecot
 from support.house import House
+from support.radicale_program import running_radicale
 from support.serving import running_gate
+from support.vdirsyncer import vdir
 
 EMAIL = "alice@example.org"
 
@@ -21,7 +23,7 @@ def moved(root, folder, name: str, places: dict[str, str]) -> House:
         text = text.replace(old, new)
     text = re.sub(r'"(\[::\]|127\.0\.0\.1):\d+"', '"127.0.0.1:0"', text)
     make_authority(folder / "tls")
-    issue(folder / "tls", ["localhost", "mail.example.org", "imap.example.org"])
+    issue(folder / "tls", ["localhost", "mail.example.org", "imap.example.org", "dav.example.org"])
     (folder / "keys").mkdir()
     key = re.search(r'current = "([^"]+)"', text)
     assert key is not None
@@ -63,6 +65,30 @@ def test_dovecot(root, tmp_path, dial, dovecot):
         'server_name = "dovecot.internal"': 'server_name = "localhost"',
     }
     signs_in(moved(root, tmp_path, "dovecot.toml", places), dial)
+
+
+def test_radicale(root, tmp_path):
+    with running_radicale(tmp_path / "radicale") as port:
+        places = {
+            "/var/lib/wicketgate": str(tmp_path / "data"),
+            "/etc/letsencrypt/live/dav.example.org/fullchain.pem": str(tmp_path / "tls/server.pem"),
+            "/etc/letsencrypt/live/dav.example.org/privkey.pem": str(tmp_path / "tls/server.key"),
+            "/etc/wicketgate/keys": str(tmp_path / "keys"),
+            "http://127.0.0.1:5232": f"http://127.0.0.1:{port}",
+            'names = ["dav.example.org"]': 'names = ["dav.example.org", "localhost"]',
+        }
+        house = moved(root, tmp_path, "radicale.toml", places)
+        house.add(EMAIL)
+        with running_gate(house) as serving:
+            serving.facts["dav_url"] = f"https://localhost:{serving.facts['https_port']}/"
+            password = serving.mint(EMAIL, "phone", "--scope", "contacts")
+            client = vdir(serving.facts, EMAIL, password, tmp_path / "vdir", "carddav")
+            (tmp_path / "vdir/items/book").mkdir()
+            card = b"BEGIN:VCARD\r\nVERSION:3.0\r\nUID:1\r\nFN:Bob\r\nN:Bob;;;;\r\nEND:VCARD\r\n"
+            (tmp_path / "vdir/items/book/1.vcf").write_bytes(card)
+            client.sync()
+    stored = [path for path in (tmp_path / "radicale").rglob("*.vcf") if ".Radicale.cache" not in path.parts]
+    assert [b"FN:Bob" in each.read_bytes() for each in stored] == [True]
 
 
 def test_there_is_no_example_that_nobody_starts(root):
