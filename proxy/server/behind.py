@@ -10,7 +10,8 @@ from config.models import Config
 from config.private import read_secret_text
 from config.upstream import SignIn, SubmissionSignIn, Upstream
 from proxy.dav.upstream import DavUpstream
-from proxy.embedded.children import EmbeddedDav, EmbeddedMail
+from proxy.embedded.children import EmbeddedDav, EmbeddedDelivery, EmbeddedMail
+from proxy.embedded.recipients import Mailboxes, lookup_in
 from proxy.imap.upstream import ImapUpstream
 from proxy.net.tls import CertificateFiles, client_context
 from proxy.server.errors import ServeError
@@ -34,12 +35,21 @@ async def imap_upstream(config: Config, stack: AsyncExitStack) -> ImapUpstream |
     return ImapUpstream(place=_place(told), sign_in_as=_authzid(told, told.sign_in))
 
 
-async def submission_upstream(config: Config) -> SmtpUpstream | None:
-    """Make the way to the submission server behind."""
+async def submission_upstream(
+    config: Config, stack: AsyncExitStack, mailboxes: Mailboxes
+) -> SmtpUpstream | None:
+    """Make the way to the submission server behind; the built-in one finds its recipients in `mailboxes`."""
     told = config.upstream.smtp
     if told is None:
         return None
     name = config.server.public_host
+    if told.address.kind is AddressKind.EMBEDDED:
+        delivery = EmbeddedDelivery(mail_folder(config), lookup_in(mailboxes))
+        stack.push_async_callback(delivery.stop)
+        await delivery.start()
+        place = Place(address=told.address, embedded_socket=lambda: delivery.socket_path)
+        sign_in_as = Authzid(user=delivery.user, secret=delivery.secret)
+        return SmtpUpstream(place=place, sign_in_as=sign_in_as, name=name)
     if told.sign_in is not None and told.sign_in.kind == "none":
         return SmtpUpstream(place=_place(told), sign_in_as=None, name=name)
     return SmtpUpstream(place=_place(told), sign_in_as=_authzid(told, told.sign_in), name=name)

@@ -44,7 +44,7 @@ async def front_ends(
         mail = ImapFrontEnd(ports, imap, settings)
         handlers["imaps"] = partial(mail.handle, implicit_tls=True)
         handlers["imap"] = partial(mail.handle, implicit_tls=False)
-    if (smtp := await submission_upstream(config)) is not None:
+    if (smtp := await submission_upstream(config, stack, store)) is not None:
         submission = SubmissionFrontEnd(ports, smtp, _submission(config, house, certificates, store))
         handlers["submissions"] = partial(submission.handle, implicit_tls=True)
         handlers["submission"] = partial(submission.handle, implicit_tls=False)
