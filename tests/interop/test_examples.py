@@ -80,7 +80,6 @@ def test_radicale(root, tmp_path):
         house = moved(root, tmp_path, "radicale.toml", places)
         house.add(EMAIL)
         with running_gate(house) as serving:
-            serving.facts["dav_url"] = f"https://localhost:{serving.facts['https_port']}/"
             password = serving.mint(EMAIL, "phone", "--scope", "contacts")
             client = vdir(serving.facts, EMAIL, password, tmp_path / "vdir", "carddav")
             (tmp_path / "vdir/items/book").mkdir()

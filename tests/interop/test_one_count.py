@@ -31,11 +31,18 @@ def by_imap(facts, secret: str) -> str:
 
 
 def by_submission(facts, secret: str) -> str:
-    with smtp.connect(facts) as client:
-        try:
-            client.login(ALICE, secret)
-        except (smtplib.SMTPAuthenticationError, smtplib.SMTPServerDisconnected) as error:
-            return str(getattr(error, "smtp_code", "")) or str(error)
+    client = smtp.connect(facts)
+    try:
+        return refusal_of(client, secret)
+    finally:
+        client.close()
+
+
+def refusal_of(client: smtplib.SMTP, secret: str) -> str:
+    try:
+        client.login(ALICE, secret)
+    except smtplib.SMTPAuthenticationError as error:
+        return str(error.smtp_code)
     raise AssertionError("let in")
 
 

@@ -73,7 +73,7 @@ class Serving:
     process: subprocess.Popen[str]
     log: Log
     facts: dict[str, Any]
-    """What a client needs: `host`, `ca_file`, and `imaps_port` and so on for each key of `[listen]`."""
+    """What a client needs: `host`, `ca_file`, and the ports as the demo's ready file calls them."""
 
     @property
     def data(self) -> Path:
@@ -150,9 +150,13 @@ def running_gate(house: House) -> Iterator[Serving]:
 
 
 def _facts(house: House, line: str) -> dict[str, Any]:
-    ports = {f"{kind}_port": int(port) for kind, port in re.findall(r"(\w+)=\((\d+),\)", line)}
+    ports: dict[str, Any] = {
+        f"{kind}_port": int(port) for kind, port in re.findall(r"(\w+)=\((\d+),\)", line)
+    }
     assert ports, line
-    return {"host": "localhost", "ca_file": str(house.file.parent / "tls" / "ca.pem")} | ports
+    ports["smtps_port"] = ports.pop("submissions_port", None)  # as the demo's ready file calls it
+    dav = {"dav_url": f"https://localhost:{ports['https_port']}/"} if "https_port" in ports else {}
+    return {"host": "localhost", "ca_file": str(house.file.parent / "tls" / "ca.pem"), **ports, **dav}
 
 
 def _end(process: "subprocess.Popen[str]") -> None:
