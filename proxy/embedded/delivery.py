@@ -114,7 +114,7 @@ class DeliverySession(SMTP):
     """One connection of the gate."""
 
     line_length_limit = limits.EMBEDDED_LINE_OCTETS
-    """What the reader holds of a line; longer ones come in pieces (`messageend`)."""
+    """What the reader holds before it lets the gate wait; lines of a message may be longer (`messageend`)."""
     command_size_limit = limits.EMBEDDED_SMTP_LINE_OCTETS
     command_size_limits: defaultdict[str, int] = defaultdict(lambda: limits.EMBEDDED_SMTP_LINE_OCTETS)  # noqa: RUF012
 
@@ -190,9 +190,8 @@ class DeliverySession(SMTP):
             await self.push(_LATER)
             return
         await self.push(f"250 2.0.0 kept as {queued}")
-        house.disk.submit(
-            _forget, house.letterbox, key
-        )  # no task: the gate may hang up now, which cancels us
+        # Nothing is awaited: the gate may hang up now, which cancels us.
+        house.disk.submit(_forget, house.letterbox, key)
 
     def _getaddr(self, arg: str) -> tuple[str | None, str | None]:
         """Read a path and what stands behind it; (None, None) for what is none."""

@@ -97,7 +97,10 @@ class Letterbox:
             home = make_home(self._root, email)
             make_folder(home)
             base = earlier.get(email)
-            if base is None or not _is_delivered(home, base):
+            if base is not None and _is_delivered(home, base):
+                for part in ("new", "cur"):  # the earlier try may have died before it did so
+                    sync_folder(home / part)
+            else:
                 base = missing[email] = fresh_base(len(mail.text))
             planned[email] = base
         self._sweep(earlier)

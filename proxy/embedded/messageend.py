@@ -1,9 +1,8 @@
-"""A message as it comes after DATA (RFC 5321 §4.5.2), read from a stream into one buffer.
+"""A message as it comes after DATA, read from a stream into one buffer. RFC 5321 §4.5.2.
 
-Only CRLF.CRLF ends it. A bare CR or LF ends no line; the message is then refused, but only at its true end,
-for otherwise its rest would be taken for commands. Lines may be of any length: what is longer than the
-reader's buffer comes in pieces. aiosmtpd's own reading keeps an object for each line, many times the size of
-a message of short lines, and refuses long ones.
+What ends it and what is a fault the gate's own decoder says, so both sides of the socket see the same end. A
+faulty message is refused at its true end only, for otherwise its rest would be taken for commands. aiosmtpd's
+own reading keeps an object for each line, many times a message of short lines, and refuses long ones.
 """
 
 from __future__ import annotations
@@ -11,9 +10,10 @@ from __future__ import annotations
 import asyncio
 from typing import Final
 
-_CRLF: Final = b"\r\n"
-_BARE: Final = "550 5.6.0 the message has a bare CR or LF"
-_TOO_LARGE: Final = "552 5.3.4 the message is too large"
+from proxy.smtp.data import DataDecoder
+
+_ALL: Final = 1 << 30
+"""More than a reader ever holds: after such a read it is empty, and what is fed to it comes next."""
 
 
 class MessageRefusedError(Exception):
@@ -25,36 +25,29 @@ async def read_message(reader: asyncio.StreamReader, most: int) -> bytearray:
 
     Raises `MessageRefusedError`, and `asyncio.IncompleteReadError` when the stream ends before.
     """
-    text = bytearray()
-    refusal: str | None = None
-    begins = True
+    text, decoder = bytearray(), DataDecoder()
     while True:
-        piece, ends = await _piece(reader)
-        if begins and piece == b".\r\n":
-            break
-        line = piece[: -len(_CRLF)] if ends else piece
-        if b"\r" in line or b"\n" in line:
-            refusal = refusal or _BARE
-        if begins:
-            piece = piece.removeprefix(b".")
-        if len(text) + len(piece) > most:
-            refusal = refusal or _TOO_LARGE
-        if refusal is None:
-            text += piece
-        else:
+        octets = await reader.read(_ALL)
+        if not octets:
+            raise asyncio.IncompleteReadError(b"", None)
+        taken = decoder.take(octets)
+        if decoder.octets > most:
             text.clear()
-        begins = ends
-    if refusal is not None:
-        raise MessageRefusedError(refusal)
+        elif taken.fault is None:
+            text += _undotted(taken.text, begins=not text)
+        if taken.ended:
+            break
+    if not reader.at_eof():
+        reader.feed_data(taken.rest)
+    if taken.fault is not None:
+        raise MessageRefusedError(f"550 5.6.0 the message has a {taken.fault}")
+    if decoder.octets > most:
+        raise MessageRefusedError("552 5.3.4 the message is too large")
     return text
 
 
-async def _piece(reader: asyncio.StreamReader) -> tuple[bytes, bool]:
-    """Read up to the next CRLF, or a part of a long line; tells whether the CRLF is there.
-
-    A CR at the end of what has come is left for the next piece: its LF may follow.
-    """
-    try:
-        return await reader.readuntil(_CRLF), True
-    except asyncio.LimitOverrunError as long:
-        return await reader.readexactly(long.consumed), False
+def _undotted(piece: bytes, *, begins: bool) -> bytes:
+    """Undo the dots that the decoder sets for a transfer. It never ends a piece before a dot that it sets."""
+    if begins and piece.startswith(b".."):
+        piece = piece[1:]
+    return piece.replace(b"\r\n..", b"\r\n.")
