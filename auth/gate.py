@@ -101,9 +101,10 @@ class Gate:
         if password is None:
             return _without_app_password()
         claim = _claim(sign_in, password)
-        if claim is None or self._memo.recall(claim) is None:
+        remembered = None if claim is None else self._memo.recall(claim)
+        if remembered is None:
             await self._hold_back(sign_in.peer)
-        reading = None if claim is None else await self._proven(claim, attempt, sign_in.peer)
+        reading = None if claim is None else await self._proven(claim, attempt, sign_in.peer, remembered)
         if reading is not None:
             outcome = self._judge(reading, sign_in, attempt)
             if isinstance(outcome, Grant):
@@ -134,9 +135,11 @@ class Gate:
             return Refusal(reason=Reason.UNAVAILABLE, cause="the account changed while signing in")
         return None
 
-    async def _proven(self, claim: Claim, attempt: Attempt, peer: IPAddress | None) -> Reading | None:
+    async def _proven(
+        self, claim: Claim, attempt: Attempt, peer: IPAddress | None, remembered: Reading | None = None
+    ) -> Reading | None:
         """Give the rows of a claim whose whole secret matches, as they stand now; None when it is wrong."""
-        remembered = self._memo.recall(claim)
+        remembered = remembered or self._memo.recall(claim)
         if remembered is not None:
             attempt.enter(remembered.located.app_password_id)
             if await self._store.feed_mark() == remembered.mark:
