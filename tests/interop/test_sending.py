@@ -313,8 +313,7 @@ def test_what_the_letter_says_it_is_from_is_looked_at_too(post, smtp, shown):
     assert post.arrived(letter.subject) == 0
 
 
-def test_a_removed_sender_ends_with_the_account_that_had_it(post, smtp):
-    """Nothing that was listed for one account lets another send."""
+def test_what_is_listed_for_one_account_lets_no_other_send(post, smtp):
     post.gate.house.ask("account", "sender", "add", BOB, "*@example.edu")
     client = smtp()
     client.login(ALICE, post.passwords[ALICE])

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from support.programs import program
+from support.programs import missing, program
 
 _PATIENCE_S = 20
 _MSMTP = """\
@@ -58,7 +58,8 @@ def port(facts: dict[str, Any], letter: Letter) -> int:
 
 
 def swaks(facts: dict[str, Any], letter: Letter, folder: Path, *options: str) -> Sent:
-    """Send with swaks, which says the whole dialogue: `<**` goes before each refusal."""
+    """Send with swaks, which says the whole dialogue."""
+    _needs_ssleay()
     settings = folder / "swaksrc"
     message = folder / "message"
     message.write_text(letter.text)
@@ -72,6 +73,12 @@ def swaks(facts: dict[str, Any], letter: Letter, folder: Path, *options: str) ->
          "--from", letter.sender, "--to", letter.recipient, "--data", f"@{message}",
          "--timeout", str(_PATIENCE_S), *options],
     )  # fmt: skip
+
+
+def _needs_ssleay() -> None:
+    """Skip the test where swaks cannot do TLS."""
+    if _run([program("perl", "perl"), "-MNet::SSLeay", "-e1"]).status != 0:
+        missing("swaks has no TLS without Net::SSLeay (Debian package libnet-ssleay-perl)")
 
 
 def msmtp(facts: dict[str, Any], letter: Letter, folder: Path) -> Sent:
