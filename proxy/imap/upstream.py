@@ -1,20 +1,15 @@
-"""Sign in at the IMAP upstream for a grant: the thin shell around `upstream_leg`.
-
-Opens a connection, moves octets between it and the leg, and does TLS when the leg says so, all within two
-time limits. Whatever goes wrong is an `UpstreamFailure` for the log, and leaves no descriptor; cancelling
-leaves none either.
-"""
+"""Sign in at the IMAP upstream for a grant: `upstream_leg`, in the shell that all legs share."""
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import dataclass, field
 
-from proxy.imap.upstream_leg import Failed, Handshake, Ready, UpstreamLeg
+from proxy.imap.upstream_leg import UpstreamLeg
 from proxy.limits import UPSTREAM_CONNECT_S, UPSTREAM_SIGN_IN_S
-from proxy.net.connection import Connection, ConnectionLost
+from proxy.net.connection import Connection
 from proxy.upstreams.authzid import Authzid
-from proxy.upstreams.place import Place, UpstreamFailure
+from proxy.upstreams.place import Place
+from proxy.upstreams.signing_in import sign_in_at
 from scopes.model import Grant
 
 
@@ -42,38 +37,7 @@ class ImapUpstream:
     async def sign_in(self, grant: Grant) -> SignedIn:
         """Sign in for the grant's account. Raises `UpstreamFailure`."""
         leg = UpstreamLeg(self.sign_in_as.plain(grant), starttls=self.place.needs_starttls)
-        try:
-            async with asyncio.timeout(self.sign_in_s):
-                connection = await self.place.open(timeout_s=self.connect_s)
-                try:
-                    return await self._talk(leg, connection)
-                except BaseException:
-                    connection.abort()
-                    raise
-        except TimeoutError:
-            raise UpstreamFailure(f"{self.place.address} did not answer in time ({leg.state})") from None
-        except ConnectionLost as lost:
-            raise UpstreamFailure(f"{self.place.address} was lost ({leg.state}): {lost}") from None
-
-    async def _talk(self, leg: UpstreamLeg, connection: Connection) -> SignedIn:
-        while True:
-            event = leg.next()
-            if output := leg.take_output():
-                await connection.send(output)
-            match event:
-                case None:
-                    await _receive(leg, connection)
-                case Handshake():
-                    await self.place.secure(connection, timeout_s=self.sign_in_s)
-                    leg.secured()
-                case Ready(capabilities, rest):
-                    return SignedIn(connection=connection, capabilities=capabilities, rest=rest)
-                case Failed(cause):
-                    raise UpstreamFailure(f"{self.place.address} {cause}")
-
-
-async def _receive(leg: UpstreamLeg, connection: Connection) -> None:
-    if data := await connection.receive():
-        leg.receive(data)
-    else:
-        leg.closed()
+        connection, ready = await sign_in_at(
+            self.place, leg, connect_s=self.connect_s, sign_in_s=self.sign_in_s
+        )
+        return SignedIn(connection=connection, capabilities=ready.capabilities, rest=ready.rest)

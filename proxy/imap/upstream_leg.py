@@ -21,6 +21,7 @@ from typing import Final
 from auth.secret import Secret
 from proxy.limits import UPSTREAM_PREAMBLE_OCTETS
 from proxy.logtext import quoted
+from proxy.upstreams.signing_in import Failed, Handshake
 
 
 class UpstreamState(StrEnum):
@@ -38,23 +39,11 @@ class UpstreamState(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Handshake:
-    """Do the TLS handshake now, then call `UpstreamLeg.secured`."""
-
-
-@dataclass(frozen=True, slots=True)
 class Ready:
     """Signed in. `capabilities` is what the client may see; `rest` came behind the last reply."""
 
     capabilities: bytes
     rest: bytes = field(repr=False)
-
-
-@dataclass(frozen=True, slots=True)
-class Failed:
-    """No sign-in by this upstream now. `cause` is for the log: printable, and holds no secret of ours."""
-
-    cause: str
 
 
 Event = Handshake | Ready | Failed

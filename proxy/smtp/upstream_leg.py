@@ -23,6 +23,7 @@ from auth.secret import Secret
 from proxy.limits import IMAP_SASL_LINE_OCTETS, UPSTREAM_PREAMBLE_OCTETS
 from proxy.logtext import quoted
 from proxy.smtp.reply import Reply, ReplyFault, ReplyReader
+from proxy.upstreams.signing_in import Failed, Handshake
 
 
 class UpstreamState(StrEnum):
@@ -40,23 +41,11 @@ class UpstreamState(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Handshake:
-    """Do the TLS handshake now, then call `UpstreamLeg.secured`."""
-
-
-@dataclass(frozen=True, slots=True)
 class Ready:
     """Commands may follow. `extensions` is keyword in upper case → parameters; `rest` came unasked behind."""
 
     extensions: Mapping[str, str]
     rest: bytes = field(repr=False)
-
-
-@dataclass(frozen=True, slots=True)
-class Failed:
-    """No sign-in by this upstream now. `cause` is for the log: printable, and holds no secret of ours."""
-
-    cause: str
 
 
 Event = Handshake | Ready | Failed

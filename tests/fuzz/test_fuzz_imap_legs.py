@@ -14,7 +14,8 @@ from proxy.dialog import ClientState, SwitchToTls
 from proxy.entrance import Asked
 from proxy.failures import UNAVAILABLE, House
 from proxy.imap.client_leg import ClientLeg
-from proxy.imap.upstream_leg import Failed, Handshake, Ready, UpstreamLeg, UpstreamState
+from proxy.imap.upstream_leg import Ready, UpstreamLeg, UpstreamState
+from proxy.upstreams.signing_in import Failed, Handshake
 
 REPLY = re.compile(rb"\* (?:OK|BAD|BYE|CAPABILITY|ID) [ -~]*|\+ [ -~]*|[!-~]+ (?:OK|NO|BAD) [ -~]*")
 SECRET = b"k7mq2xwdhnrp4tvc9zsa"

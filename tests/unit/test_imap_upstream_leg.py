@@ -5,8 +5,9 @@ from base64 import b64encode
 import pytest
 
 from auth.secret import Secret
-from proxy.imap.upstream_leg import HIDDEN, Failed, Handshake, Ready, UpstreamLeg, UpstreamState
+from proxy.imap.upstream_leg import HIDDEN, Ready, UpstreamLeg, UpstreamState
 from proxy.limits import UPSTREAM_PREAMBLE_OCTETS
+from proxy.upstreams.signing_in import Failed, Handshake
 
 RESPONSE = Secret(b64encode(b"alice\0gate\0sesame").decode())
 ENCODED = RESPONSE.reveal_bytes()

@@ -6,7 +6,8 @@ import pytest
 
 from auth.secret import Secret
 from proxy.limits import UPSTREAM_PREAMBLE_OCTETS
-from proxy.smtp.upstream_leg import Failed, Handshake, Ready, UpstreamLeg, UpstreamState
+from proxy.smtp.upstream_leg import Ready, UpstreamLeg, UpstreamState
+from proxy.upstreams.signing_in import Failed, Handshake
 from support.transcript import ways, whole
 
 MESSAGE = b64encode(b"alice@example.org\0gate\0open sesame")
