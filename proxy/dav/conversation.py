@@ -42,7 +42,6 @@ class Conversation:
         self.wall = wall
         self.settings = settings
         self.ending: Ending | None = None
-        self.stopping = False
         self.entrance: Entrance[Reached] = Entrance(connection, ports, service=Service.DAV, now=settings.now)
         self.client = Client(
             connection,
@@ -103,7 +102,7 @@ class Conversation:
     async def _converse(self) -> None:
         turns = 0
         keep = True
-        while keep and not self.stopping:
+        while keep:
             try:
                 head = await self.client.head()
             except BadHead as bad:
@@ -124,7 +123,6 @@ class Conversation:
 
     def _stop(self) -> None:
         """The server stops: a request is finished, one that has not begun is not waited for."""
-        self.stopping = True
         if self._turn is None:
             self.end(Ending.STOPPING)
         else:

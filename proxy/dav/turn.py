@@ -58,7 +58,6 @@ class Visit(Protocol):
     upstream_limit: Deadline
     ending: Ending | None
     """Why its task was cancelled by `end`."""
-    stopping: bool
 
     def end(self, why: Ending) -> None:
         """Cancel what goes on. The first reason stands."""
@@ -85,7 +84,7 @@ class Turn:
         self._visit = visit
         self._head = head
         self._incoming = Incoming(visit.client, head)
-        self._answering = self._begin(keep=head.keep_alive and not visit.stopping)
+        self._answering = self._begin(keep=head.keep_alive)
         self._may_be_cut = False
 
     async def run(self) -> bool:

@@ -112,7 +112,7 @@ class PlayedWall:
         def after() -> None:
             self.after += 1
 
-        fields = tuple((name, request.fields[name]) for name in ("depth",) if name in request.fields)
+        fields = tuple((name, request.fields[name]) for name in ("depth", "accept") if name in request.fields)
         return Forward(
             method=request.method, path="/up/x.vcf", fields=fields, body=body, answer=plan, after=after
         )

@@ -51,6 +51,24 @@ async def test_a_client_is_missed_only_while_nobody_listens_to_it():
 
 
 @on_both_loops
+async def test_who_is_listened_to_is_not_watched():
+    near, far = connections()
+    passed: list[str] = []
+    witness = Deadline(lambda: passed.append("witness"))
+    client = Client(near, settings(watch_s=0.001), slow=lambda: None, gone=lambda: None)
+    client.watch_soon()
+    listening = asyncio.create_task(client.head())
+    await turns()
+    witness.within(0.002)
+    await until(lambda: bool(passed))
+    await far.send(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+    assert (await listening).target == "/"
+    client.close()
+    near.abort()
+    far.abort()
+
+
+@on_both_loops
 async def test_a_deadline_moves_and_is_lifted():
     expired: list[str] = []
     deadline, witness = Deadline(lambda: expired.append("it")), Deadline(lambda: expired.append("witness"))

@@ -16,7 +16,7 @@ from auth.refusal import Reason, Refusal
 from proxy.net.connection import Connection
 from support.dav_stage import get, put, stage
 from support.imap_stage import GRANT, closed, soon
-from support.sockets import Tls, connections, on_both_loops, reset
+from support.sockets import Tls, connections, on_both_loops, reset, turns
 
 REVOKED = Refusal(reason=Reason.REVOKED, account_id="ac_1", app_password_id="ap_1", label="phone")
 NEVER = b"HTTP/1.1 100 Continue\r\n\r\n"  # and nothing more
@@ -45,6 +45,7 @@ async def test_a_cut_where_nothing_was_sent_is_a_refusal(tls, where, confirmatio
         await soon(played.wall.entered.wait())
         if where in ("upstream", "body"):
             await soon(lambda: played.said.connections == 1)
+        assert (played.registry.sessions, played.registry.under_way) == (1, 1)
         played.gate.confirmation = confirmation
         assert played.registry.cut(["ap_1"]) == 1
         got = await client.answer()
@@ -111,6 +112,7 @@ async def test_an_app_password_that_expires_meanwhile(tls):
 async def test_a_cut_between_requests_is_heard_at_the_next(tls):
     async with stage(tls) as played, played.client() as client:
         assert (await client.ask(get())).status == 200
+        assert not client.near.working
         assert played.registry.cut(["ap_1"]) == 0
         played.gate.answer = REVOKED
         got = await client.ask(get())
@@ -130,7 +132,7 @@ async def test_a_cut_ends_the_request_it_is_about_and_no_other(tls):
 
 
 @pytest.mark.parametrize("end", ["goodbye", "close", "reset"])
-@pytest.mark.parametrize("where", ["gate", "wall", "upstream"])
+@pytest.mark.parametrize("where", ["gate", "wall", "upstream", "upstream, with a body"])
 @on_both_loops
 async def test_a_client_that_vanishes_frees_everything(tls, where, end):
     async with stage(tls, NEVER, watch_s=0.0) as played, played.client() as client:
@@ -142,8 +144,15 @@ async def test_a_client_that_vanishes_frees_everything(tls, where, end):
         held = {"gate": played.gate.admits, "wall": played.wall.holds}.get(where)
         if held is not None:
             held.clear()
-        await client.send(get())
-        await soon(reached[where].wait())
+        if "body" in where:
+            await client.send(put(b"hello, world")[:-1])
+            await soon(played.wall.entered.wait())
+            await turns()
+            await client.send(b"d")
+        else:
+            await client.send(get())
+        await soon(reached[where[:8]].wait())
+        assert client.near.working  # strangers who wait give way, this one does not
         if end == "goodbye":
             closing = asyncio.create_task(client.connection.close())
             await soon(client.task)

@@ -185,7 +185,8 @@ async def test_half_an_answer_is_not_made_whole(tls, filtered):
 
 @on_both_loops
 async def test_an_answer_in_place_of_the_servers(tls):
-    async with stage(tls) as played, played.client() as client:
+    large = b"HTTP/1.1 200 OK\r\nContent-Length: 65500\r\n\r\n" + b"x" * 65_500  # comes in two pieces
+    async with stage(tls, large) as played, played.client() as client:
         played.wall.plan = lambda status, fields: Answer(status=204, fields=(("etag", '"1"'),))
         for _ in range(2):
             got = await client.ask(get())

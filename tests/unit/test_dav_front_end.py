@@ -23,7 +23,7 @@ async def test_a_get_goes_through(tls):
             assert got.fields["content-type"] == "text/vcard"
             assert "connection" not in got.fields
         assert played.said.heard[0] == (
-            b"GET /up/x.vcf HTTP/1.1\r\nhost: localhost\r\naccept: text/vcard\r\nuser-agent: DAVx5\r\n"
+            b"GET /up/x.vcf HTTP/1.1\r\nhost: localhost\r\nuser-agent: DAVx5\r\naccept: text/vcard\r\n"
             b"X-Remote-User: alice@example.org\r\n\r\n"
         )
         assert played.said.connections == 1
