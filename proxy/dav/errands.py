@@ -31,8 +31,28 @@ from proxy.dav.ports import (
     WallRequest,
 )
 from proxy.dav.propstat import Rules
-from proxy.dav.replies import BAD_XML, FORBIDDEN, NOT_FOUND, NOTHING, UNSUPPORTED, XML, precondition, refusal
-from proxy.dav.xmlcheck import Listing, Refused, mkcalendar, mkcol, propfind, proppatch, report, search
+from proxy.dav.replies import (
+    BAD_XML,
+    FORBIDDEN,
+    NO_SEARCH,
+    NOT_FOUND,
+    NOTHING,
+    UNSUPPORTED,
+    XML,
+    precondition,
+    refusal,
+)
+from proxy.dav.xmlcheck import (
+    WHAT_IS_SEARCHED,
+    Listing,
+    Refused,
+    mkcalendar,
+    mkcol,
+    propfind,
+    proppatch,
+    report,
+    search,
+)
 from proxy.dav.xmltree import BadXml
 from proxy.limits import DAV_XML_OCTETS
 from scopes.davpath import BadPath, DavPath, from_uri
@@ -114,8 +134,7 @@ class Errand:
         """REPORT on something neutral: the body is read, and nothing goes upstream."""
 
         def check(octets: bytes) -> Answer:
-            search(octets)
-            return NOTHING
+            return NO_SEARCH if search(octets) == WHAT_IS_SEARCHED else NOTHING
 
         return self._forward(fields=(), body=_xml(check), answer=self._written)
 

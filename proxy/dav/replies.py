@@ -31,6 +31,8 @@ NOT_OFFERED: Final = Answer(status=405, fields=(*_TEXT, ("allow", ALLOW)), body=
 FINITE_DEPTH: Final = precondition(403, f"{DAV}propfind-finite-depth")
 NOTHING: Final = Answer(status=207, fields=XML, body=document(Node(f"{DAV}multistatus")))
 """A search that finds nothing."""
+NO_SEARCH: Final = Answer(status=200, fields=XML, body=document(Node(f"{DAV}principal-search-property-set")))
+"""By no property principals can be searched for (RFC 3744 §9.5)."""
 
 
 def refusal(status: int, fields: Fields = ()) -> Answer:

@@ -29,9 +29,8 @@ _REPORTS: Final = {
         f"{DAV}sync-collection",
     },
 }
-SEARCHES: Final = frozenset(
-    DAV + name for name in ("principal-property-search", "principal-search-property-set", "expand-property")
-)
+WHAT_IS_SEARCHED: Final = f"{DAV}principal-search-property-set"
+SEARCHES: Final = frozenset((WHAT_IS_SEARCHED, f"{DAV}principal-property-search", f"{DAV}expand-property"))
 """Reports about principals: nothing is found."""
 
 
@@ -162,10 +161,15 @@ def report(octets: bytes, kind: Kind, collection: DavPath, authorities: Containe
     return document(root)
 
 
-def search(octets: bytes) -> None:
-    """Check a REPORT body on something neutral; what passes finds nothing. Raises `BadXml`, `Refused`."""
-    if _root(octets, None).name not in SEARCHES:
+def search(octets: bytes) -> str:
+    """Check a REPORT body on something neutral; what passes finds nothing. Gives the report's name.
+
+    Raises `BadXml`, `Refused`.
+    """
+    name = _root(octets, None).name
+    if name not in SEARCHES:
         raise Refused(403, f"{DAV}supported-report")
+    return name
 
 
 def _root(octets: bytes, names: Collection[str] | None) -> Node:

@@ -268,6 +268,22 @@ def test_busy_times_are_events(paper: Paper) -> None:
 
 
 @pytest.mark.parametrize(
+    ("report", "status", "root"),
+    [
+        ("principal-search-property-set", 200, "principal-search-property-set"),  # RFC 3744 §9.5
+        ("principal-property-search", 207, "multistatus"),
+        ("expand-property", 207, "multistatus"),
+    ],
+)
+def test_searches_for_principals_find_nothing(paper: Paper, report: str, status: int, root: str) -> None:
+    for target in ("/", "/alice/"):
+        reply = paper.stage.request(BOTH, "REPORT", target, {}, f"<{report} xmlns='DAV:'/>".encode())
+        assert (reply.status, reply.body.count(b"<D:")) == (status, 1)
+        assert f"<D:{root} ".encode() in reply.body
+    assert {each.method for each in paper.stage.sent} == {"PROPFIND"}
+
+
+@pytest.mark.parametrize(
     ("body", "status"),
     [
         (b"<!DOCTYPE x [<!ENTITY a 'x'>]><x>&a;</x>", 400),
