@@ -233,7 +233,7 @@ def request_head(method: str, path: str, fields: Fields, identity: tuple[str, st
         if name.lower().replace("_", "-") != twin:
             lines.append(f"{name}: {value}")
     lines.append(f"{identity[0]}: {identity[1]}")
-    if any(_SPLITS.search(line) for line in lines):
+    if _SPLITS.search("\t".join(lines)):
         raise UpstreamFailure("a field for the DAV server holds CR, LF or NUL")
     try:
         return "\r\n".join([*lines, "", ""]).encode("latin-1")

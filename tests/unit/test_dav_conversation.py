@@ -7,10 +7,10 @@ import socket
 
 import pytest
 
-from proxy.dav.ports import Answer
+from proxy.dav.ports import Answer, FilterAnswer
 from proxy.limits import COMMANDS_PER_CONNECTION, DAV_HOLD_OCTETS, PIPELINED_OCTETS
 from proxy.net.connection import Connection
-from support.dav_stage import HELLO, HOST, SIGNED, get, put, stage
+from support.dav_stage import HELLO, HOST, SIGNED, Upper, get, put, stage
 from support.imap_stage import closed, soon
 from support.sockets import Tls, on_both_loops, turns
 
@@ -348,3 +348,40 @@ async def test_a_watched_client_is_let_go_in_peace(tls):
         assert await client.rest() == b""
         client.connection.abort()
         await soon(client.task)
+
+
+@pytest.mark.parametrize("octets", [b"", b"GET", get(), put(b"hello, world")[:-1]])
+@on_both_loops
+async def test_a_client_that_says_goodbye(tls, octets):
+    async with stage(tls) as played, played.client() as client:
+        await client.send(octets)
+        await client.connection.close()
+        await soon(client.task)
+        assert client.near.closed
+
+
+@on_both_loops
+async def test_filtered_answers_without_a_body(tls):
+    """To HEAD, and where the status allows none: the filter has nothing to read, and is not asked."""
+    no_content = b"HTTP/1.1 204 No Content\r\nETag: x\r\n\r\n"
+    async with stage(tls, HELLO[:-5], no_content) as played, played.client() as client:
+        played.wall.plan = lambda status, fields: FilterAnswer((("etag", "y"),), Upper())
+        for method, status in ((b"HEAD", 200), (b"DELETE", 204)):
+            got = await client.ask(get(first=method + b" /x HTTP/1.1"))
+            assert (got.status, got.fields["etag"]) == (status, "y")
+        assert (await client.ask(get(first=b"HEAD /x HTTP/1.1"))).status == 204
+
+
+@on_both_loops
+async def test_a_fault_outside_of_a_request_ends_this_connection_alone(tls, caplog):
+    def broken(request):
+        raise RuntimeError("told k7mq")
+
+    async with stage(tls) as played, played.client() as other, played.client() as client:
+        played.wall.unsigned = broken
+        await client.send(get())
+        await client.ended()
+        del played.wall.unsigned
+        assert (await other.ask(get())).status == 200
+    assert "RuntimeError at " in caplog.text
+    assert "k7mq" not in caplog.text
