@@ -202,9 +202,14 @@ DAV_ASK_S: Final = 10.0
 DAV_XML_OCTETS: Final = 1_048_576
 """A request's XML body; a multiget of 5,000 long paths fits."""
 DAV_XML_ELEMENTS: Final = 5_000
-"""In a request's XML body; clients ask for some hundreds of objects at a time."""
+"""In a request's XML body, attributes counted too; clients ask for some hundreds of objects at a time."""
 DAV_XML_DEPTH: Final = 64
 """Nesting in XML, both ways; the deepest calendar filters need a dozen."""
+DAV_XML_SLICE_OCTETS: Final = 4_096
+"""Given to the XML parser at once."""
+DAV_XML_TOKEN_OCTETS: Final = 16_384
+"""One tag or comment in XML, both ways; the longest that are written have some hundreds. Of a tag of n octets
+the parser makes n * n / 32 before it is heard of: here, with a slice more, some 13 MB."""
 DAV_ASK_OCTETS: Final = 8 * 1_048_576
 """The answer to a question of our own; a listing of some ten thousand paths fits."""
 DAV_KIND_S: Final = 60.0

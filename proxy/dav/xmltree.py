@@ -16,7 +16,7 @@ from xml.etree.ElementTree import ParseError
 from defusedxml.common import DefusedXmlException
 from defusedxml.ElementTree import DefusedXMLParser
 
-from proxy.limits import DAV_XML_DEPTH
+from proxy.limits import DAV_XML_DEPTH, DAV_XML_SLICE_OCTETS, DAV_XML_TOKEN_OCTETS
 
 _PREFIXES: Final = {
     "DAV:": "D",
@@ -70,6 +70,7 @@ class Budget:
     octets: int
     """Of names, attributes and text."""
     elements: int
+    """And attributes."""
     depth: int = DAV_XML_DEPTH
 
 
@@ -81,6 +82,8 @@ class XmlReader:
         self._parser = DefusedXMLParser(target=self._target, encoding="utf-8", forbid_dtd=True)
         self._parser.parser.XmlDeclHandler = _declared
         self._begun = False
+        self._fed = 0
+        self._parsed = 0
 
     @property
     def root(self) -> Node | None:
@@ -92,11 +95,25 @@ class XmlReader:
         if not self._begun and octets[:1] in (b"\xfe", b"\xff"):
             raise BadXml("the byte order mark of UTF-16, which the parser would believe")
         self._begun = self._begun or bool(octets)
+        for at in range(0, len(octets), DAV_XML_SLICE_OCTETS):
+            self._feed(octets[at : at + DAV_XML_SLICE_OCTETS])
+        return self._target.taken()
+
+    def _feed(self, octets: bytes) -> None:
+        """Take a slice, and look how far the parser has come: it reads a tag when all of it is there.
+
+        It writes out the namespace before the name of each attribute, and only then are we asked: half a
+        megabyte of namespace and as much of short attributes would be gigabytes.
+        """
+        self._fed += len(octets)
         try:
             self._parser.feed(octets)
         except (ParseError, DefusedXmlException) as bad:
             raise BadXml(f"not XML that is taken: {type(bad).__name__}") from None
-        return self._target.taken()
+        # -1 while it waits for more before it looks again.
+        self._parsed = max(self._parsed, self._parser.parser.CurrentByteIndex)
+        if self._fed - self._parsed > DAV_XML_TOKEN_OCTETS:
+            raise BadXml("a tag or comment without end")
 
     def finish(self) -> Node:
         """Take the end; give the root. Raises `BadXml` for a document that is cut short."""
@@ -210,10 +227,10 @@ class _Target:
 
     def start(self, name: str, attributes: dict[str, str]) -> None:
         """An element begins."""
-        self._elements += 1
+        self._elements += 1 + len(attributes)
         self._octets += len(name) + sum(len(key) + len(value) for key, value in attributes.items())
         if self._elements > self._budget.elements or len(self._open) >= self._budget.depth:
-            raise BadXml("too many elements, or too deep")
+            raise BadXml("too many elements or attributes, or too deep")
         if name.count("}") > 1 or name.count("{") > 1 or any(key.count("}") > 1 for key in attributes):
             raise BadXml("a brace in a namespace")
         node = Node(name, attributes)

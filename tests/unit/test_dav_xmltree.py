@@ -155,3 +155,37 @@ def test_a_budget_is_for_each_piece() -> None:
     reader.feed(b"<b><c>")
     with pytest.raises(BadXml):
         reader.feed(b"x" * 101)
+
+
+@pytest.mark.parametrize("step", [1_000, 65_536, 1_048_576])
+def test_a_tag_is_no_longer_than_any_that_is_written(step: int) -> None:
+    # The parser repeats the namespace for each attribute before anybody is asked: n * n / 32 octets of n.
+    begin, attributes = b"n" * 10_000, b"".join(b' n:a%x=""' % number for number in range(800))
+    octets = b'<a xmlns:n="' + begin + b'"><b' + attributes + b"/></a>"
+    assert not list(_fed(octets.replace(begin, b"n"), step).children())
+    with pytest.raises(BadXml, match="too large"):
+        _fed(octets, step)
+    long = b'<a xmlns:n="' + b"n" * 40_000 + b'"/>'
+    for bad in (long, b"<a>" + long + b"</a>", b"<a><!--" + b"n" * 40_000 + b"--></a>"):
+        with pytest.raises(BadXml, match="without end"):
+            _fed(bad, step)
+
+
+@pytest.mark.parametrize("step", [1, 100, 65_536])
+def test_text_is_as_long_as_the_budget(step: int) -> None:
+    for inside in (b"n" * 60_000, b"<![CDATA[" + b"n" * 60_000 + b"]]>", b"&amp;\n" * 10_000):
+        assert _fed(b"<a><b>" + inside + b"</b></a>", step).name == "a"
+
+
+def test_attributes_count_as_elements() -> None:
+    octets = b"<a>" + b'<b c="" d=""/>' * 400 + b"</a>"
+    assert len(list(read(octets, Budget(octets=100_000, elements=1_201)).children())) == 400
+    with pytest.raises(BadXml, match="too many"):
+        read(octets, Budget(octets=100_000, elements=1_200))
+
+
+def _fed(octets: bytes, step: int) -> Node:
+    reader = XmlReader(WIDE, piecewise=True)
+    for at in range(0, len(octets), step):
+        reader.feed(octets[at : at + step])
+    return reader.finish()
