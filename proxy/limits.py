@@ -190,6 +190,8 @@ DAV_UPSTREAM_HEAD_OCTETS: Final = 65_536
 """Status line and fields of an answer, interim ones included."""
 DAV_UPSTREAM_CONNECTIONS: Final = 64
 """At a time, in use and kept for the next request; small servers take a hundred."""
+DAV_UPSTREAM_OF_ONE: Final = 16
+"""Of these in use for one account; an app asks four to eight things at a time."""
 DAV_UPSTREAM_TURN_S: Final = 10.0
 """For one of them to become free."""
 DAV_UPSTREAM_IDLE_S: Final = 60.0

@@ -18,12 +18,13 @@ from typing import Final
 from config.address import Address, joined
 from proxy.dav.exchange import Exchange, request_head
 from proxy.dav.ports import Fields, UpstreamAnswer
+from proxy.dav.turns import Turns
 from proxy.limits import (
     DAV_ASK_OCTETS,
     DAV_ASK_S,
     DAV_UPSTREAM_CONNECTIONS,
     DAV_UPSTREAM_IDLE_S,
-    DAV_UPSTREAM_TURN_S,
+    DAV_UPSTREAM_OF_ONE,
     UPSTREAM_CONNECT_S,
 )
 from proxy.net.connection import Connection
@@ -61,7 +62,9 @@ class DavUpstream:
         self._login = login
         self._monotonic = monotonic
         self._kept: deque[tuple[float, Connection]] = deque()
-        self._free = asyncio.Semaphore(DAV_UPSTREAM_CONNECTIONS)
+        self._turns = Turns(most=DAV_UPSTREAM_CONNECTIONS, of_one=DAV_UPSTREAM_OF_ONE)
+        self._whose: dict[Exchange, str] = {}
+        """The exchanges that were begun, by account."""
         self._host = _host_field(place.address)
 
     async def begin(self, grant: Grant, head: UpstreamHead, *, length: int | None = 0) -> Exchange:
@@ -76,16 +79,18 @@ class DavUpstream:
             framing = (("content-length", str(length)),)
         fields = (("host", self._host), *head.fields, *framing)
         request = request_head(head.method, head.path, fields, (self._header, self._identity(grant)))
-        await self._turn()
+        await self._turns.take(grant.account_id)
         try:
-            return await self._begin(head.method, request, length)
+            exchange = await self._begin(head.method, request, length)
         except BaseException:
-            self._free.release()
+            self._turns.give(grant.account_id)
             raise
+        self._whose[exchange] = grant.account_id
+        return exchange
 
     def end(self, exchange: Exchange) -> None:
         """Keep the connection of an exchange for the next one, or close it; call it once."""
-        self._free.release()
+        self._turns.give(self._whose.pop(exchange))
         now = self._monotonic()
         if exchange.done():
             self._kept.append((now, exchange.connection))
@@ -106,17 +111,6 @@ class DavUpstream:
         """Close what is kept."""
         while self._kept:
             self._kept.pop()[1].abort()
-
-    async def _turn(self) -> None:
-        """Wait until there may be one connection more. UpstreamFailure."""
-        if not self._free.locked():
-            await self._free.acquire()
-            return
-        try:
-            async with asyncio.timeout(DAV_UPSTREAM_TURN_S):
-                await self._free.acquire()
-        except TimeoutError:
-            raise UpstreamFailure("every connection to the DAV server is in use") from None
 
     async def _begin(self, method: str, request: bytes, length: int | None) -> Exchange:
         kept = self._take()

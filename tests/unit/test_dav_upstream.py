@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
 import pytest
 
 from config.address import Speaks, parse
 from proxy.dav.fields import for_client, for_upstream, is_encoded
 from proxy.dav.upstream import DavUpstream, UpstreamHead, _host_field
-from proxy.limits import DAV_UPSTREAM_CONNECTIONS, DAV_UPSTREAM_IDLE_S
+from proxy.limits import DAV_UPSTREAM_CONNECTIONS, DAV_UPSTREAM_IDLE_S, DAV_UPSTREAM_OF_ONE
 from proxy.upstreams.place import UpstreamFailure
 from scopes.model import Grant, Scope
 from support.dav_upstream import CLOSE, said_dav
@@ -201,10 +202,14 @@ async def test_a_question_given_up_leaves_nothing():
             await asking
 
 
+def of(number: int) -> Grant:
+    return replace(GRANT, account_id=f"ac_{number}")
+
+
 @on_both_loops
 async def test_so_many_connections_at_a_time():
     async with behind(HELLO) as (upstream, said):
-        begun = [await upstream.begin(GRANT, head()) for _ in range(DAV_UPSTREAM_CONNECTIONS)]
+        begun = [await upstream.begin(of(each), head()) for each in range(DAV_UPSTREAM_CONNECTIONS)]
         waiting = asyncio.create_task(got(upstream, head()))
         await turns()
         assert not waiting.done()
@@ -213,6 +218,22 @@ async def test_so_many_connections_at_a_time():
             upstream.end(exchange)
         assert await waiting == (200, b"hello")
         assert said.connections == DAV_UPSTREAM_CONNECTIONS
+
+
+@on_both_loops
+async def test_nobody_has_every_connection():
+    async with behind(HELLO) as (upstream, said):
+        begun = [await upstream.begin(of(2), head("PUT"), length=9) for _ in range(DAV_UPSTREAM_OF_ONE)]
+        waiting = [asyncio.create_task(upstream.begin(of(2), head())) for _ in range(2)]
+        await turns()
+        assert said.connections == DAV_UPSTREAM_OF_ONE
+        assert await got(upstream, head()) == (200, b"hello")
+        waiting[0].cancel()
+        upstream.end(begun.pop())
+        begun.append(await waiting[1])
+        for exchange in begun:
+            upstream.end(exchange)
+        assert await got(upstream, head()) == (200, b"hello")
 
 
 @on_both_loops
