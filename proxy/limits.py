@@ -176,6 +176,8 @@ DAV_QUIET_S: Final = 60.0
 """For the next octets of a request's body, or for the next of an answer to be taken."""
 DAV_WATCH_S: Final = 1.0
 """Work that takes longer is given up when its client has gone; most is done in milliseconds."""
+DAV_JUDGED_S: Final = 1.0
+"""For a body to come; then the wall is asked once more, for a client could stretch this for ever."""
 DAV_OBJECT_OCTETS: Final = 32 * 1_048_576
 """One PUT; contacts hold photos, events hold attachments, servers take 10 to 100 MB."""
 DAV_HOLD_OCTETS: Final = 65_536

@@ -8,6 +8,7 @@ first octets of an answer, so that most faults in it still get a status. No octe
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Final, Protocol
@@ -68,6 +69,8 @@ class Request:
     answering: Answering
     confirm: Callable[[], Awaitable[None]]
     """Asks the gate once more; raises when it says no."""
+    judge: Callable[[], Awaitable[Answer | Forward]]
+    """Asks the wall once more what may become of it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,10 +103,11 @@ class Passage:
         self._limit = limit
         self._watch = watch
         self._settings = settings
+        self._judged = time.monotonic()
 
     async def run(self, forward: Forward, grant: Grant) -> None:
         """Do it. Raises `Over`, `AnswerFault`, `BadBody`, `UpstreamFailure`, ConnectionLost."""
-        out = await self._body(forward.body)
+        forward, out = await self._body(forward)
         fields = forward.fields
         if out.content_type is not None:
             fields = (*fields, ("content-type", out.content_type))
@@ -112,7 +116,7 @@ class Passage:
         head = UpstreamHead(method=forward.method, path=forward.path, fields=(*passed, *fields))
         exchange = await self._upstream.begin(grant, head, length=out.length)
         try:
-            answered = await self._sent(exchange, out)
+            answered = await self._sent(exchange, forward, out)
             await self._answer(forward, answered, exchange)
         finally:
             self._limit.lift()
@@ -120,51 +124,62 @@ class Passage:
 
     # --- the request's body ---------------------------------------------------------------------------------
 
-    async def _body(self, body: Body) -> _Out:
-        match body:
+    async def _body(self, forward: Forward) -> tuple[Forward, _Out]:
+        match forward.body:
             case NoBody():
                 if self._request.incoming.announced:
                     raise Over(answering.NO_BODY)
-                return _Out()
-            case CheckXml():
-                return await self._checked(body)
-            case StreamBody():
-                return await self._sniffed(body)
+                return forward, _Out()
+            case CheckXml() as body:
+                octets = await self._whole(body)
+                forward = await self._still(forward)
+                return forward, _checked(forward.body, octets)
+            case StreamBody() as body:
+                first = await self._first(body)
+                forward = await self._still(forward)
+                return forward, self._sniffed(forward.body, first)
 
-    async def _checked(self, body: CheckXml) -> _Out:
+    async def _still(self, forward: Forward) -> Forward:
+        """Have the request judged again if its body took its time: the path may be something else by now."""
+        if time.monotonic() - self._judged < self._settings.judged_s:
+            return forward
+        self._watch()
+        again = await self._request.judge()
+        self._judged = time.monotonic()
+        if isinstance(again, Answer):
+            raise Over(again)
+        return again
+
+    async def _whole(self, body: CheckXml) -> bytes:
         octets = bytearray()
         self._within(body.limit_octets)
         while piece := await self._request.incoming.read():
             octets += piece
             self._within(body.limit_octets)
-        checked = body.check(bytes(octets))
-        if isinstance(checked, Answer):
-            raise Over(checked)
-        return _Out(octets=checked, length=len(checked), content_type=body.content_type if checked else None)
+        return bytes(octets)
 
-    async def _sniffed(self, body: StreamBody) -> _Out:
-        incoming = self._request.incoming
+    async def _first(self, body: StreamBody) -> bytes:
         self._within(self._settings.object_octets)
         first = b""
-        while len(first) < body.first_octets and (piece := await incoming.read()):
+        while len(first) < body.first_octets and (piece := await self._request.incoming.read()):
             first += piece
-        refusal = body.sniff(first[: body.first_octets])
-        if refusal is not None:
-            raise Over(refusal)
-        length = len(first) if incoming.done else self._request.head.length
-        return _Out(octets=first, length=length, content_type=body.content_type, streams=True)
+        return first
+
+    def _sniffed(self, body: Body, first: bytes) -> _Out:
+        content_type = _of_own_kind(body, first)
+        length = len(first) if self._request.incoming.done else self._request.head.length
+        return _Out(octets=first, length=length, content_type=content_type, streams=True)
 
     def _within(self, most: int) -> None:
         if self._request.incoming.exceeds(most):
             raise Over(answering.TOO_LARGE)
 
-    async def _sent(self, exchange: Exchange, out: _Out) -> ResponseHead:
+    async def _sent(self, exchange: Exchange, forward: Forward, out: _Out) -> ResponseHead:
         """Send the body; what the server answers before it has all of it is its answer too."""
         try:
             await self._send(exchange, out.octets)
-            while out.streams and (piece := await self._request.incoming.read()):
-                self._within(self._settings.object_octets)
-                await self._send(exchange, piece)
+            if out.streams:
+                await self._stream(exchange, forward, out)
             await exchange.finish()
         except UpstreamFailure:
             if not out.streams:
@@ -172,6 +187,24 @@ class Passage:
         self._limit.lift()
         self._watch()
         return await exchange.answer()
+
+    async def _stream(self, exchange: Exchange, forward: Forward, out: _Out) -> None:
+        """Send what comes; the end of it only if the path is still what it was."""
+        incoming = self._request.incoming
+        while piece := await incoming.read():
+            self._within(self._settings.object_octets)
+            if incoming.done and out.length is not None:
+                await self._last_look(forward, out)
+            await self._send(exchange, piece)
+        if out.length is None:
+            await self._last_look(forward, out)
+
+    async def _last_look(self, forward: Forward, out: _Out) -> None:
+        try:
+            _of_own_kind((await self._still(forward)).body, out.octets)
+        except UpstreamFailure as failed:  # of the wall's question, not of what is being sent
+            log.warning("the wall could not ask once more: %s", failed)
+            raise Over(answering.UNAVAILABLE) from None
 
     async def _send(self, exchange: Exchange, octets: bytes) -> None:
         self._limit.within(self._settings.upstream_s)
@@ -235,6 +268,25 @@ class Passage:
         await request.confirm()
         request.answering.start(status, _unframed(fields), length)
         return request.answering
+
+
+def _checked(body: Body, octets: bytes) -> _Out:
+    if not isinstance(body, CheckXml):
+        raise AnswerFault("the path has become something else")
+    checked = body.check(octets)
+    if isinstance(checked, Answer):
+        raise Over(checked)
+    return _Out(octets=checked, length=len(checked), content_type=body.content_type if checked else None)
+
+
+def _of_own_kind(body: Body, first: bytes) -> str:
+    """Give the media type of an object that begins so."""
+    if not isinstance(body, StreamBody):
+        raise AnswerFault("the path has become something else")
+    refusal = body.sniff(first[: body.first_octets])
+    if refusal is not None:
+        raise Over(refusal)
+    return body.content_type
 
 
 def _unframed(fields: tuple[tuple[str, str], ...]) -> tuple[tuple[str, str], ...]:

@@ -11,6 +11,7 @@ from proxy.dav.head import IsOurs
 from proxy.failures import House
 from proxy.limits import (
     DAV_IDLE_S,
+    DAV_JUDGED_S,
     DAV_OBJECT_OCTETS,
     DAV_QUIET_S,
     DAV_UPSTREAM_ANSWER_S,
@@ -41,5 +42,7 @@ class Settings:
     """For the server behind to take the next octets of a body."""
     watch_s: float = DAV_WATCH_S
     """After this long without an answer to give, the client is watched for its end."""
+    judged_s: float = DAV_JUDGED_S
+    """How long what the wall said is good while a body comes."""
     object_octets: int = DAV_OBJECT_OCTETS
     """The most of one PUT."""

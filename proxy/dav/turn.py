@@ -12,6 +12,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping
 from enum import StrEnum
+from functools import partial
 from typing import Protocol
 
 from auth.fault import fault
@@ -149,7 +150,7 @@ class Turn:
         try:
             answer = await visit.wall.judge(request, grant)
             if isinstance(answer, Forward):
-                await self._forward(answer, grant, confirm)
+                await self._forward(request, answer, grant, confirm)
                 return
         except Over as over:
             answer = over.answer
@@ -157,14 +158,19 @@ class Turn:
         await confirm()
         await self._answering.whole(answer)
 
-    async def _forward(self, forward: Forward, grant: Grant, confirm: Callable[[], Awaitable[None]]) -> None:
+    async def _forward(
+        self, asked: WallRequest, forward: Forward, grant: Grant, confirm: Callable[[], Awaitable[None]]
+    ) -> None:
         visit = self._visit
-        request = Request(
-            head=self._head, incoming=self._incoming, answering=self._answering, confirm=confirm
-        )
         passage = Passage(
             visit.upstream,
-            request,
+            Request(
+                head=self._head,
+                incoming=self._incoming,
+                answering=self._answering,
+                confirm=confirm,
+                judge=partial(visit.wall.judge, asked, grant),
+            ),
             limit=visit.upstream_limit,
             watch=visit.client.watch_soon,
             settings=visit.settings,

@@ -7,8 +7,9 @@ own question, and where the answer to that is in doubt nothing is decided (`Upst
 What is closed and what is not, when a path changes its kind between our question and the client's request
 (two apps of one account can do that to each other): listings say in the same answer what each thing is, and
 objects are looked at, so no answer carries the other scope's objects. Names and ETags may be seen, and a
-write may meet a collection that was made anew under the same name, for the milliseconds between; the
-server's own check of the object's type is then the only one. What is remembered serves GET and PROPFIND
+write may meet a collection that was made anew under the same name, for the milliseconds between, or
+the second that a body may take before the wall is asked once more (`proxy.dav.passage`); the server's own
+check of the object's type is then the only one. What is remembered serves GET and PROPFIND
 alone, and is forgotten with every change that goes through here; a change that goes past us is noticed
 after a minute at most.
 """

@@ -144,7 +144,8 @@ class Stage:
 
     def serve(self, near: Connection) -> asyncio.Task[None]:
         late = dict.fromkeys(
-            ("handshake_s", "sign_in_s", "idle_s", "quiet_s", "upstream_s", "watch_s"), 2 * GIVE_UP_S
+            ("handshake_s", "sign_in_s", "idle_s", "quiet_s", "upstream_s", "watch_s", "judged_s"),
+            2 * GIVE_UP_S,
         )
         settings = Settings(
             house=House(host="mail.example.org"),
