@@ -16,7 +16,7 @@ from typing import Final
 
 from proxy.dav.ports import Answer, Fields
 from proxy.failures import CHALLENGE
-from proxy.limits import RETRY_AFTER_S
+from proxy.limits import DAV_HOLD_OCTETS, RETRY_AFTER_S
 from scopes.davrules import OFFERED
 
 # RFC 9111 §5.2.2.5; CSP 3 and HTML for the sandbox; Fetch for nosniff.
@@ -73,11 +73,15 @@ class Answering:
         self._head = head.encode("latin-1")
 
     async def piece(self, octets: bytes) -> None:
-        """Send the next octets of the body; nothing where the answer can have none."""
-        if octets and not self._is_head:
-            if self._chunked:
-                octets = b"%x\r\n%b\r\n" % (len(octets), octets)
-            await self._out(octets)
+        """Send the next octets of the body; nothing where the answer can have none.
+
+        Not too many at once: a slow reader has its time for each part, and only that is held once more.
+        """
+        if self._is_head:
+            return
+        for at in range(0, len(octets), DAV_HOLD_OCTETS):
+            part = octets[at : at + DAV_HOLD_OCTETS]
+            await self._out(b"%x\r\n%b\r\n" % (len(part), part) if self._chunked else part)
 
     async def finish(self) -> None:
         """Send what is left."""

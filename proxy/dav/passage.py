@@ -254,7 +254,10 @@ class Passage:
         if not piece:
             held += plan.filter.finish()
         out = await self._begin(status, plan.fields, None if piece else len(held))
-        await out.piece(bytes(held))
+        first = bytes(held)
+        held.clear()
+        await out.piece(first)
+        del first
         if piece:
             while piece := await exchange.read():
                 await out.piece(plan.filter.feed(piece))

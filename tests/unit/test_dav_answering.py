@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from proxy.dav.answering import Answering, for_upstream_fault, text
+from proxy.limits import DAV_HOLD_OCTETS
 from support.dav_stage import SAFE
 
 
@@ -78,3 +79,20 @@ def test_what_is_said_of_the_server_behind():
         ("content-type", "text/plain; charset=utf-8"),
         ("allow", "GET"),
     )
+
+
+@pytest.mark.parametrize(("length", "framed"), [(300_000, 0), (None, 60)])
+async def test_a_slow_reader_has_its_time_for_each_part(length, framed):
+    sent: list[bytes] = []
+
+    async def send(octets: bytes) -> None:
+        sent.append(octets)
+
+    answering = Answering(send, method="GET", modern=True, keep=True)
+    answering.start(200, (), length)
+    await answering.piece(b"x" * 300_000)
+    await answering.finish()
+    head, _, body = b"".join(sent).partition(b"\r\n\r\n")
+    assert body.count(b"x") == 300_000
+    assert max(map(len, sent)) <= DAV_HOLD_OCTETS + len(head) + 20
+    assert len(body) <= 300_000 + framed
