@@ -4,6 +4,7 @@ import fcntl
 import os
 import pty
 import select
+import signal
 import subprocess
 import termios
 import time
@@ -37,7 +38,7 @@ def on_terminal(
     try:
         with subprocess.Popen(
             command, stdin=slave, stdout=slave, stderr=slave, start_new_session=True, env=env,
-            preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),  # noqa: PLW1509 - before any thread
+            preexec_fn=_take_terminal,  # noqa: PLW1509 - before any thread
         ) as process:  # fmt: skip
             os.close(slave)
             try:
@@ -48,6 +49,12 @@ def on_terminal(
             return Dialog(process.wait(PATIENCE_S), screen)
     finally:
         os.close(master)
+
+
+def _take_terminal() -> None:
+    """Own the terminal, and hear Ctrl-C even where whoever started the tests does not."""
+    fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def _talk(master: int, answers: Sequence[tuple[str, Answer]]) -> str:
