@@ -207,6 +207,8 @@ DAV_XML_OCTETS: Final = 1_048_576
 """A request's XML body; a multiget of 5,000 long paths fits."""
 DAV_XML_ELEMENTS: Final = 5_000
 """In a request's XML body, attributes counted too; clients ask for some hundreds of objects at a time."""
+DAV_XML_PROPERTIES: Final = 200
+"""Named in a request's XML body; clients ask for some dozens."""
 DAV_XML_DEPTH: Final = 64
 """Nesting in XML, both ways; the deepest calendar filters need a dozen."""
 DAV_XML_SLICE_OCTETS: Final = 4_096

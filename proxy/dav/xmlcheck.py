@@ -13,12 +13,13 @@ from typing import Final
 
 from proxy.dav.properties import RESOURCETYPE, is_foreign, may_be_seen, may_be_set
 from proxy.dav.xmltree import BadXml, Budget, Node, document, read
-from proxy.limits import DAV_XML_ELEMENTS, DAV_XML_OCTETS
+from proxy.limits import DAV_XML_ELEMENTS, DAV_XML_OCTETS, DAV_XML_PROPERTIES
 from scopes.davpath import BadPath, DavPath, from_uri
 from scopes.davrules import CALDAV, CARDDAV, DAV, Kind
 
 _BUDGET: Final = Budget(octets=DAV_XML_OCTETS, elements=DAV_XML_ELEMENTS)
 _PROP: Final = f"{DAV}prop"
+_NAMING: Final = frozenset({_PROP, f"{DAV}include"})
 _TYPE: Final = {Kind.CONTACTS: f"{CARDDAV}addressbook", Kind.EVENTS: f"{CALDAV}calendar"}
 _REPORTS: Final = {
     Kind.CONTACTS: {f"{CARDDAV}addressbook-query", f"{CARDDAV}addressbook-multiget", f"{DAV}sync-collection"},
@@ -176,6 +177,9 @@ def _root(octets: bytes, names: Collection[str] | None) -> Node:
     root = read(octets, _BUDGET)
     if names is not None and root.name not in names:
         raise BadXml("another root")
+    # Each is answered for each path that is found, even if only to say that it is not there.
+    if sum(len(list(node.children())) for node in root.walk() if node.name in _NAMING) > DAV_XML_PROPERTIES:
+        raise BadXml("too many properties")
     return root
 
 

@@ -367,3 +367,18 @@ def test_sizes() -> None:
         report(multiget(*["/alice/book/1.vcf"] * 5_000), Kind.CONTACTS, BOOK, HOUSE)
     with pytest.raises(BadXml):
         propfind(xml("propfind", "<prop>" + "<X:a>" * 70 + "</X:a>" * 70 + "</prop>"), Kind.EVENTS, EVENTS)
+
+
+def test_so_many_properties() -> None:
+    def body(root: str, around: str, number: int) -> bytes:
+        inside = "".join(f"<x{each}/>" for each in range(number))
+        return xml(root, around.replace("*", inside))
+
+    sorts = [("propfind", "<prop>*</prop>"), ("propfind", "<allprop/><include>*</include>")]
+    for root, around in sorts:
+        propfind(body(root, around, 200), Kind.CONTACTS, {Kind.CONTACTS})
+        with pytest.raises(BadXml, match="too many properties"):
+            propfind(body(root, around, 201), Kind.CONTACTS, {Kind.CONTACTS})
+    for inside in ("<prop>*</prop>", "<prop><y/></prop><prop>*</prop>"):
+        with pytest.raises(BadXml, match="too many properties"):
+            report(body("R:addressbook-query", inside, 201), Kind.CONTACTS, canonical("/a/"), ())
