@@ -171,7 +171,7 @@ def _host_field(address: Address) -> str:
 
 def _is_quiet(connection: Connection) -> bool:
     """Whether nothing has come since: neither its end, nor octets that nobody asked for."""
-    if connection.closed:
+    if connection.closed or connection.channel.holds:
         return False
     try:
         connection.channel.sock.recv(1, socket.MSG_PEEK)

@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from socket import socketpair
+from types import SimpleNamespace
 
 import pytest
 
 from config.address import Speaks, parse
 from proxy.dav.fields import for_client, for_upstream, is_encoded
-from proxy.dav.upstream import DavUpstream, UpstreamHead, _host_field
+from proxy.dav.upstream import DavUpstream, UpstreamHead, _host_field, _is_quiet
 from proxy.limits import DAV_UPSTREAM_CONNECTIONS, DAV_UPSTREAM_IDLE_S, DAV_UPSTREAM_OF_ONE
 from proxy.upstreams.place import UpstreamFailure
 from scopes.model import Grant, Scope
@@ -127,6 +129,16 @@ async def test_octets_behind_an_answer_are_nobodys_answer(more):
             except UpstreamFailure:  # llhttp saw them in the same read
                 assert more == b"x"
     assert said.connections == 2
+
+
+@pytest.mark.parametrize("holds", [False, True])
+async def test_what_tls_holds_back_is_nobodys_answer(holds):
+    # Octets behind an answer, or close_notify, were read with it: the socket knows nothing of them any more.
+    far, near = socketpair()
+    near.setblocking(False)
+    with far, near:
+        connection = SimpleNamespace(closed=False, channel=SimpleNamespace(sock=near, holds=holds))
+        assert _is_quiet(connection) is not holds
 
 
 @pytest.mark.parametrize(
