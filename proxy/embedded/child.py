@@ -29,6 +29,8 @@ from proxy.embedded.handover import READY
 _LOG: Final = logging.getLogger("wicketgate.embedded")
 _HELD: Final = "another server has "
 """How a child begins its last words when its folder is locked."""
+_LINE_OCTETS: Final = 4_096
+"""Of what a child says, read at a time and logged in one piece at most, or twice that."""
 
 Spawn = Callable[..., Awaitable[asyncio.subprocess.Process]]
 """Makes a process; called as `asyncio.create_subprocess_exec` is."""
@@ -205,15 +207,21 @@ class Child:
         task.add_done_callback(self._readers.discard)
 
     async def _log_lines(self, stream: asyncio.StreamReader) -> None:
-        """Log what the child writes; a line longer than the reader's buffer comes in pieces.
+        """Log what the child writes, line by line as it ends them; a very long one comes in pieces."""
+        begun = b""
+        while octets := await stream.read(_LINE_OCTETS):
+            *ended, begun = (begun + octets).split(b"\n")
+            if len(begun) > _LINE_OCTETS:
+                ended, begun = [*ended, begun], b""
+            self._log_each(ended)
+        self._log_each([begun])
 
-        Why it cannot start is said once, by the error that its start ends in.
-        """
-        while octets := await stream.read(4096):
-            for line in octets.decode("utf-8", "backslashreplace").splitlines():
-                self._last_words = line.removeprefix("error: ")
-                if self._serving or not line.startswith("error: "):
-                    _LOG.warning("%s: %s", self._name, line)
+    def _log_each(self, lines: list[bytes]) -> None:
+        """Log lines. Why a child cannot start is said once, by the error that its start ends in."""
+        for line in filter(None, (octets.decode("utf-8", "backslashreplace") for octets in lines)):
+            self._last_words = line.removeprefix("error: ")
+            if self._serving or not line.startswith("error: "):
+                _LOG.warning("%s: %s", self._name, line)
 
     async def _converse(
         self, questions: asyncio.StreamReader, answers: asyncio.StreamWriter, answer: Answer

@@ -22,11 +22,12 @@ from support.waiting import eventually
 PARENT = """
 import asyncio, sys
 from pathlib import Path
-from proxy.embedded.children import EmbeddedMail
+from proxy.embedded import children
 async def main():
-    mail = EmbeddedMail(Path(sys.argv[1]))
-    await mail.start()
-    print(mail.pid, mail.socket_path, flush=True)
+    more = [None] if sys.argv[2] == "EmbeddedDelivery" else []
+    server = getattr(children, sys.argv[2])(Path(sys.argv[1]), *more)
+    await server.start()
+    print(server.pid, server.socket_path, flush=True)
     await asyncio.Event().wait()
 asyncio.run(main())
 """
@@ -215,10 +216,13 @@ def answers(mail: EmbeddedMail) -> bool:
         return False
 
 
+@pytest.mark.parametrize("server", ["EmbeddedMail", "EmbeddedDelivery", "EmbeddedDav"])
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
-async def test_a_killed_parent_takes_its_child_along(tmp_path, how):
+async def test_a_killed_parent_takes_its_child_along(tmp_path, how, server):
     parent = subprocess.Popen(  # noqa: ASYNC220 - it is killed before its own loop could be
-        [sys.executable, "-c", PARENT, str(tmp_path)], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+        [sys.executable, "-c", PARENT, str(tmp_path), server],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
     )
     try:
         words = (await asyncio.to_thread(parent.stdout.readline)).decode().split()
@@ -259,6 +263,53 @@ async def test_mail_in_use_is_an_error_that_says_so(tmp_path):
         ):
             await mail.start()
     assert mail.pid is None
+
+
+async def test_last_words_in_pieces_are_heard_whole():
+    """Their line end may come alone: `sys.exit` writes it so."""
+    child = Child(Program(name="mute", arguments=()))
+    stderr = asyncio.StreamReader()
+    reading = asyncio.create_task(child._log_lines(stderr))
+    for piece in (b"error: no", b" room", b"\n"):
+        stderr.feed_data(piece)
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+    stderr.feed_eof()
+    await reading
+    assert str(child._failure()) == "mute did not start: no room"
+
+
+async def test_long_lines_of_a_child_are_logged_in_pieces(caplog):
+    text = "import os; os.write(2, b'x' * 9000 + b'\\nend'); print('ready', flush=True); os.read(0, 1)"
+    child = Child(Program(name="talker", arguments=("-c", text)))
+    await child.start()
+    await child.stop()
+    assert "".join(record.args[1] for record in caplog.records) == "x" * 9000 + "end"
+    assert max(len(record.args[1]) for record in caplog.records) <= 8192
+
+
+async def test_questions_of_a_child_are_answered_and_a_bad_answer_ends_nothing(caplog):
+    """What it hears to `2` says that `1` was left without an answer and the connection stood."""
+    text = "print('ready\\n1\\n2', flush=True); print(input(), flush=True); input()"
+    heard = []
+    all_said = asyncio.Event()
+
+    async def answer(question):
+        heard.append(question)
+        if question == b"1":
+            raise ValueError("its text")
+        if question != b"2":
+            all_said.set()
+        return b"answer to " + question
+
+    child = Child(Program(name="asker", arguments=("-c", text), answer=answer))
+    await child.start()
+    async with asyncio.timeout(30):
+        await all_said.wait()
+    await child.stop()
+    assert heard == [b"1", b"2", b"answer to 2"]
+    assert "a question of asker has no answer: ValueError" in caplog.text
+    assert "its text" not in caplog.text
 
 
 async def test_a_child_that_says_something_else_has_failed():
