@@ -17,6 +17,7 @@ from typing import Final
 
 from auth.secret import Secret
 from config.address import SOCKET_PATH_OCTETS
+from proxy.embedded import dav
 from proxy.embedded.child import (
     AlreadyServedError,
     Answer,
@@ -158,10 +159,7 @@ class EmbeddedDav(Embedded):
         clock: Time | None = None,
         spawn: Spawn = asyncio.create_subprocess_exec,
     ) -> None:
-        def program(socket: Path) -> Program:
-            return _module("proxy.embedded.dav", folder, socket)
-
-        super().__init__("dav", program, clock=clock, spawn=spawn)
+        super().__init__("dav", lambda socket: dav.program(folder, socket), clock=clock, spawn=spawn)
 
 
 def socket_folder(environ: Mapping[str, str]) -> Path:
@@ -174,7 +172,7 @@ def socket_folder(environ: Mapping[str, str]) -> Path:
 
 
 def _module(
-    name: str, served: Path, socket: Path, *, secret: Secret | None = None, answer: Answer | None = None
+    name: str, served: Path, socket: Path, *, secret: Secret, answer: Answer | None = None
 ) -> Program:
     """Say how a module of ours is run: `python -m NAME SERVED SOCKET`."""
     arguments = ("-m", name, str(served.absolute()), str(socket))

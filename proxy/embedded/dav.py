@@ -1,120 +1,136 @@
-"""The child of contacts and calendars: Radicale under waitress, `python -m proxy.embedded.dav ROOT SOCKET`.
+"""The CalDAV and CardDAV child: Radicale's WSGI application under waitress, in a process of its own.
 
-Radicale is a program that is run here, by the name of its WSGI application, and imported nowhere in the
-product (it is GPL). It believes the field X-Remote-User; nobody but the gate can enter the folder of the
-socket. Standard input is the pipe to the parent and its end ends the child; one line on standard output says
-that the socket answers. ROOT is locked for life.
+Radicale is under the GPL and is run, never imported, by the product: `PROGRAM` is the whole child. Nothing of
+ours is loaded there. So the few lines repeat what the other children share: they lock the folder for life,
+say when the socket answers, and end with the pipe to the parent, whatever is under way (Radicale writes a
+file beside its place, syncs it and renames it, so what was half written is not there).
+
+Names are UTF-8 on the wire, which WSGI gives as Latin-1 and Radicale takes as it comes: read so, a name would
+be listed as another. Who asks is what `X-Remote-User` says, and a request without it is refused; waitress
+drops header names with `_`, which WSGI could not tell from it, and gives two of them as one name with a
+comma in it, which is nobody's. Only this user can enter the socket's folder. Each account sees its own tree
+(`owner_only`), which the server makes, empty, at the account's first request; what is in it, clients make.
 """
 
 from __future__ import annotations
 
-import logging
-import os
-import pkgutil
-import signal
-import sys
-import threading
-from contextlib import suppress
+import json
 from pathlib import Path
-from typing import Any, Final
-from wsgiref.util import setup_testing_defaults
+from typing import Final
 
-from waitress.server import create_server
+from proxy import limits
+from proxy.embedded.child import Program
 
-from proxy.embedded.childside import ignore_stops, lock
-from proxy.embedded.durable import FOLDER_MODE
-from proxy.embedded.handover import READY
-from proxy.limits import EMBEDDED_DAV_BODY_OCTETS, EMBEDDED_DAV_THREADS
+PROGRAM: Final = r"""
+import fcntl, json, logging, os, pathlib, signal, sys, threading, time
+root, socket, told = sys.argv[1:]
+told = json.loads(told)
+os.umask(0o077)
+for stop in (signal.SIGINT, signal.SIGTERM):  # the parent decides
+    signal.signal(stop, signal.SIG_IGN)
+for name in ("TEMP", "RADICALE_CONFIG", "RADICALE_LOG_FORMAT"):
+    os.environ.pop(name, None)
 
-_APPLICATION: Final = "radicale:application"
-_CONFIG: Final = """\
-[auth]
-type = http_x_remote_user
-delay = 0
-[rights]
-type = owner_only
-permit_overwrite_collection = False
-[storage]
-filesystem_folder = {folder}
-[web]
-type = none
-[server]
-max_content_length = {octets}
-max_resource_size = {octets}
-delay_on_error = 0
-[logging]
-level = warning
-"""
+def lock():
+    os.makedirs(root, exist_ok=True)
+    file = open(os.path.join(root, "wicketgate-lock"), "a")
+    deadline = time.monotonic() + 5
+    while True:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return file
+        except BlockingIOError:
+            if time.monotonic() > deadline:
+                sys.exit(f"error: another server has the contacts and calendars in {root}")
+            time.sleep(0.05)
 
+try:
+    locked = lock()
+    from radicale import config, log
+    from radicale.app import Application
+    from waitress.server import create_server
+    logging.disable(logging.WARNING)  # it tells its settings as warnings
+    log.setup()
+    log.set_level("warning", False)
+    logging.getLogger("waitress.queue").setLevel(logging.ERROR)
+    settings = config.load()
+    settings.update(told["radicale"], "wicketgate", privileged=True)
+    radicale = Application(settings)
+    logging.disable(logging.NOTSET)
+except (OSError, RuntimeError) as error:
+    sys.exit(f"error: {error}")
 
-def application(root: Path) -> Any:
-    """Give Radicale's WSGI application over the folder `root`, once it has answered a first question."""
-    folder = root / "radicale"
-    folder.mkdir(mode=FOLDER_MODE, exist_ok=True)
-    config = root / "radicale.conf"
-    text = _CONFIG.format(folder=str(folder).replace("%", "%%"), octets=EMBEDDED_DAV_BODY_OCTETS)
-    config.write_text(text, encoding="utf-8")
-    os.environ["RADICALE_CONFIG"] = str(config)
-    logging.disable(logging.INFO)  # it tells of itself before it has read the level
-    serving = pkgutil.resolve_name(_APPLICATION)
-    asked: dict[str, Any] = {"REQUEST_METHOD": "OPTIONS", "PATH_INFO": "/"}
-    setup_testing_defaults(asked)
-    for _ in serving(asked, lambda *_: None):  # a broken set-up shows here, before anything is promised
+def application(environ, start_response):
+    try:  # WSGI gives octets as Latin-1 (PEP 3333)
+        for name in ("PATH_INFO", "HTTP_X_REMOTE_USER"):
+            environ[name] = environ.get(name, "").encode("latin-1").decode("utf-8")
+    except UnicodeError:
+        start_response("400 Bad Request", [("Content-Length", "0")])
+        return [b""]
+    for name in ("HTTP_AUTHORIZATION", "HTTP_X_SCRIPT_NAME"):
+        environ.pop(name, None)
+    return radicale(environ, start_response) or [b""]  # one piece: waitress then knows its length
+
+def end_with_the_parent():
+    while os.read(0, 4096):
         pass
-    return serving
-
-
-def serve(root: Path, socket: Path) -> None:
-    """Serve on `socket` until the parent has gone."""
-    serving = application(root)
-    socket.unlink(missing_ok=True)  # of a predecessor that was killed
-    server = create_server(
-        serving,
-        unix_socket=str(socket),
-        unix_socket_perms="600",
-        threads=EMBEDDED_DAV_THREADS,
-        max_request_body_size=EMBEDDED_DAV_BODY_OCTETS,
-        expose_tracebacks=False,
-        ident="",
-    )
-    signal.signal(signal.SIGUSR1, _leave)
-    watcher = threading.Thread(target=_watch, args=(sys.stdin.fileno(), threading.get_ident()), daemon=True)
-    watcher.start()
-    os.write(sys.stdout.fileno(), READY)
-    server.run()  # until `_leave`: requests under way are finished then
-    server.close()
-    socket.unlink(missing_ok=True)
-    with suppress(OSError):
-        socket.parent.rmdir()
-
-
-def _watch(descriptor: int, thread: int) -> None:
-    """Wait for the end of the pipe, then wake the serving thread."""
-    with suppress(OSError):
-        while os.read(descriptor, 4096):
-            pass
-    signal.pthread_kill(thread, signal.SIGUSR1)
-
-
-def _leave(*_: object) -> None:
-    raise SystemExit
-
-
-def main(arguments: list[str]) -> int:
-    """Run the child; returns its exit status."""
-    root, socket = (Path(argument) for argument in arguments)
-    ignore_stops()
+    server.task_dispatcher.shutdown(cancel_pending=True, timeout=told["leaving_s"])
+    pathlib.Path(socket).unlink(missing_ok=True)
     try:
-        with lock(root):
-            serve(root, socket)
-    except BlockingIOError:
-        sys.stderr.write(f"error: another server has the contacts and calendars in {root}\n")
-        return 1
-    except OSError as error:
-        sys.stderr.write(f"error: {error}\n")
-        return 1
-    return 0
+        pathlib.Path(socket).parent.rmdir()
+    except OSError:
+        pass
+    os._exit(0)
+
+try:
+    server = create_server(application, unix_socket=socket, **told["waitress"])
+except OSError as error:
+    sys.exit(f"error: {error}")
+threading.Thread(target=end_with_the_parent, daemon=True).start()
+os.write(1, b"ready\n")
+server.run()
+"""
+"""Arguments: the folder it locks, the socket, and what `_told` writes. The first word is `handover.READY`."""
+
+_LEAVING_S: Final = 3.0
+"""For requests under way; less than `limits.EMBEDDED_STOP_S`, after which the child is killed."""
+_CONNECTIONS: Final = 1_000
+"""From the gate, idle ones included: far more than it keeps, for beyond it the socket does not answer."""
+_FOLDER: Final = "radicale"
 
 
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+def program(root: Path, socket: Path) -> Program:
+    """Say what to run to serve what is kept below `root` on `socket`."""
+    where = root.absolute()
+    arguments = ("-c", PROGRAM, str(where), str(socket), json.dumps(_told(where)))
+    return Program(name="radicale", arguments=arguments)
+
+
+def _told(root: Path) -> dict[str, object]:
+    """Write every setting that is not what the two programs take for granted."""
+    return {
+        "leaving_s": _LEAVING_S,
+        "radicale": {
+            "auth": {"type": "http_x_remote_user", "delay": "0"},
+            "rights": {"type": "owner_only", "permit_overwrite_collection": "False"},
+            "storage": {"filesystem_folder": str(root / _FOLDER)},
+            "server": {
+                "max_content_length": str(limits.EMBEDDED_DAV_BODY_OCTETS),
+                "max_resource_size": str(limits.EMBEDDED_DAV_BODY_OCTETS * 4 // 5),  # the most it takes
+                "delay_on_error": "0",
+                # No name is turned away for its letters, as those with an apostrophe would be: accounts and
+                # paths were checked by the gate, and a path is looked at by Radicale's storage besides.
+                "validate_user_value": "none",
+                "validate_path_value": "none",
+            },
+            "web": {"type": "none"},
+            "logging": {"level": "warning"},
+        },
+        "waitress": {
+            "threads": limits.EMBEDDED_DAV_THREADS,
+            "connection_limit": _CONNECTIONS,
+            "max_request_body_size": limits.EMBEDDED_DAV_BODY_OCTETS,
+            "asyncore_use_poll": True,  # select() ends at descriptor 1024
+            "ident": "",
+        },
+    }
