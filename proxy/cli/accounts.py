@@ -31,7 +31,10 @@ from proxy.cli.second_factor import enrol_2fa, reset_2fa
 from proxy.cli.senders import sender
 from proxy.cli.sign_ins import sign_ins
 
-_MAIL_STAYS: Final = "; its mail stays at the server behind, and whoever gets this name later will see it"
+_DATA_STAYS: Final = (
+    "; its mail, contacts and calendars stay at the server behind, "
+    "and whoever gets this name later will see them"
+)
 _HEADERS: Final = ("EMAIL", "KIND", "SECOND FACTOR", "STATE", "CREATED (UTC)")
 
 
@@ -156,7 +159,7 @@ def enable(invocation: Invocation, email: str, as_json: bool) -> None:
         say(f"enabled {email}")
 
 
-@account.command(short_help="Remove an account for good; its mail stays.")
+@account.command(short_help="Remove an account for good; its mail and the like stay.")
 @click.argument("email")
 @yes_option
 @json_option
@@ -164,11 +167,12 @@ def enable(invocation: Invocation, email: str, as_json: bool) -> None:
 def remove(invocation: Invocation, email: str, yes: bool, as_json: bool) -> None:
     """Remove an account for good: all its app passwords are revoked, its sessions cut.
 
-    Its history and audit trail stay readable. Its mail stays too, at the server behind or in the built-in
-    mailbox: whoever gets the same name later will see it, unless it is taken away there.
+    Its history and audit trail stay readable. Its mail, contacts and calendars stay too, at the servers
+    behind or in the built-in ones: whoever gets the same name later will see them, unless they are taken
+    away there.
     """
     with Desk(invocation.config()) as desk:
-        email = _warn_and_confirm(desk, email, "Remove", yes=yes, more=_MAIL_STAYS)
+        email = _warn_and_confirm(desk, email, "Remove", yes=yes, more=_DATA_STAYS)
         revocation = desk.run(desk.accounts.remove(email, operator()))
         _answer(desk, revocation, {"email": email, "state": "removed"}, f"removed {email}", as_json=as_json)
 

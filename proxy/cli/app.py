@@ -181,7 +181,7 @@ def _usage_hint(error: click.UsageError) -> str:
 )
 @click.pass_context
 def program(ctx: click.Context, config_file: Path | None) -> None:
-    """App-specific passwords for the mail server you already have.
+    """App-specific passwords for the mail and calendar servers you already have.
 
     Start with `wicketgate demo`, or with `wicketgate init DIR` for a set-up of your own.
     """

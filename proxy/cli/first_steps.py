@@ -46,7 +46,7 @@ _BESIDE: Final = ("", "-wal", "-shm")
 def init(folder: Path, hosts: tuple[str, ...], as_json: bool) -> None:
     """Write a config file, keys, a private authority with a certificate and an empty store into DIR.
 
-    Nothing that exists is overwritten. What is made starts as it is, with the built-in mail server.
+    Nothing that exists is overwritten. What is made starts as it is, with the built-in servers.
     """
     file = init_dir(folder.absolute(), hosts)
     config = load(file)
@@ -57,14 +57,23 @@ def init(folder: Path, hosts: tuple[str, ...], as_json: bool) -> None:
         return
     say(f"made {file}")
     say(f"devices must trust {file.parent / 'tls' / 'ca.pem'}")
-    places = ", ".join(str(place) for place in (*config.listen.imaps, *config.listen.imap))
-    say(f"it listens on {places}, with the built-in mailbox behind it: edit [listen] and [upstream.imap]")
+    listen = config.listen
+    services = (
+        ("mail", (*listen.imaps, *listen.imap)),
+        ("sending", (*listen.submissions, *listen.submission)),
+        ("contacts and calendars", listen.https),
+    )
+    say("it listens on this machine alone, with the built-in servers behind it:")
+    for service, places in services:
+        say(f"  {service}: {', '.join(str(place) for place in places)}")
+    say("for real use edit [listen], [[tls.certificate]] and the [upstream] tables")
     say("")
     say("next:")
     say(f"  export WICKETGATE_CONFIG={shlex.quote(str(file))}")
     say("  wicketgate account add you@example.org")
     say("  wicketgate account enrol-2fa you@example.org")
-    say("  wicketgate password create you@example.org --label phone --scope mail")
+    say("  wicketgate password create you@example.org --label Phone --scope mail")
+    say("  wicketgate check")
     say("  wicketgate serve")
 
 

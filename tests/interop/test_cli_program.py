@@ -63,7 +63,9 @@ def test_init_takes_names_and_says_where_things_are(tmp_path: Path) -> None:
 def test_init_says_what_can_be_typed_as_it_stands(tmp_path: Path) -> None:
     done = wicketgate("init", tmp_path / "my gate")
     assert f"export WICKETGATE_CONFIG='{tmp_path}/my gate/wicketgate.toml'" in done.stdout
-    assert "it listens on 127.0.0.1:1993, 127.0.0.1:1143, with the built-in mailbox" in done.stdout
+    assert "\n  mail: 127.0.0.1:1993, 127.0.0.1:1143\n" in done.stdout
+    assert "\n  sending: 127.0.0.1:1465, 127.0.0.1:1587\n" in done.stdout
+    assert "\n  contacts and calendars: 127.0.0.1:8443\n" in done.stdout
 
 
 def test_init_overwrites_nothing(config: Path) -> None:

@@ -168,11 +168,11 @@ def test_remove_and_add_again(house: House) -> None:
     assert "account removed" in [entry["deed"] for entry in house.ask("audit")]
 
 
-def test_remove_says_that_the_mail_stays(house: House) -> None:
+def test_remove_says_that_mail_contacts_and_calendars_stay(house: House) -> None:
     house.ask("account", "add", "printer@example.org", "--service")
-    words = "its mail stays at the server behind, and whoever gets this name later"
+    words = "its mail, contacts and calendars stay at the server behind, and whoever gets this name later"
     command = (*RUN, "-c", house.file, "account", "remove", "printer@example.org")
-    assert words in on_terminal(command, [("will see it. Go on? [y/N]: ", "n")]).screen
+    assert words in on_terminal(command, [("will see them. Go on? [y/N]: ", "n")]).screen
     assert words in house.run("account", "remove", "printer@example.org", "--yes").stderr
 
 
