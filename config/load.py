@@ -39,6 +39,19 @@ LATER: Final[Mapping[str, str]] = MappingProxyType(
 )
 """Keys that a later version will know, and what they belong to."""
 
+_MEANT: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "listen.smtps": "submissions",
+        "listen.smtp": "submission",
+        "listen.caldav": "https",
+        "listen.carddav": "https",
+        "upstream.submission": "smtp",
+        "upstream.caldav": "events",
+        "upstream.carddav": "contacts",
+    }
+)
+"""Other names for what has a key, and that key."""
+
 _LATER_KINDS: Final = frozenset({"master", "stored", "oauth2"})
 _LATER_WORDS: Final[Mapping[str, frozenset[str]]] = MappingProxyType(
     {
@@ -185,6 +198,8 @@ def _unknown(location: Location, key: str) -> tuple[str, str]:
     """Say what is wrong with a key that is not known, and what may have been meant."""
     if key in LATER:
         return "is not in this version", f"it will come with {LATER[key]}; take it out for now"
+    if key in _MEANT:
+        return "is not a known key", f"did you mean {_MEANT[key]}?"
     section, _ = _walk(location[:-1])
     known = list(section.model_fields) if section is not None else []
     near = get_close_matches(str(location[-1]), known, n=1, cutoff=_NEAR)

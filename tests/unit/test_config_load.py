@@ -106,6 +106,20 @@ def test_everything_wrong_is_said_at_once_with_key_and_hint(tmp_path: Path) -> N
     assert found["server.workers"].what == "4 workers are not offered in this version"
 
 
+@pytest.mark.parametrize(
+    ("text", "key", "meant"),
+    [
+        (changed("[listen]", "[listen]\nsmtps = []"), "listen.smtps", "submissions"),
+        (f"{GOOD}[upstream.submission]\n", "upstream.submission", "smtp"),
+        (f"{GOOD}[upstream.carddav]\n", "upstream.carddav", "contacts"),
+    ],
+)
+def test_another_name_for_a_key_is_answered_with_the_key(
+    tmp_path: Path, text: str, key: str, meant: str
+) -> None:
+    assert problems(tmp_path, text)[key].hint == f"did you mean {meant}?"
+
+
 @pytest.mark.parametrize("key", sorted(LATER))
 def test_what_a_later_version_will_know_is_told_apart_from_a_mistake(tmp_path: Path, key: str) -> None:
     table, _, name = key.rpartition(".")
