@@ -18,6 +18,15 @@ from config.problems import wrong
 
 _NO_HOME_HINT: Final = "write the whole path"
 _FIELD_NAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9-]{0,63}\Z")
+_TAKEN_FIELDS: Final = frozenset(
+    {
+        *("accept", "accept-encoding", "accept-language", "authorization", "connection", "content-length"),
+        *("content-type", "cookie", "depth", "destination", "expect", "host", "if", "if-match"),
+        *("if-modified-since", "if-none-match", "if-unmodified-since", "overwrite", "range"),
+        *("schedule-reply", "te", "trailer", "transfer-encoding", "upgrade", "user-agent"),
+    }
+)
+"""Fields of HTTP and DAV that say something else; an account named in one would break the requests."""
 
 
 def url_of(path: Path) -> str:
@@ -110,6 +119,9 @@ def _field_name(value: str) -> str:
     if not _FIELD_NAME.match(value):
         hint = 'write letters, digits and hyphens, as in "X-Remote-User"'
         raise wrong("is not the name of an HTTP field", hint)
+    if value.lower() in _TAKEN_FIELDS:
+        hint = 'name a field of its own, as in "X-Remote-User"'
+        raise wrong("is a field that HTTP or DAV needs for something else", hint)
     return value
 
 

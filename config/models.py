@@ -318,8 +318,11 @@ class Config(Section):
             (listen.https, value.dav, "contacts"),
         ):
             if places and behind is None:
-                hint = 'write the table, with address = "embedded" or that of a server'
-                what = f"is missing, and {places[0]} is listened on for it"
+                hint = (
+                    'write the table, with address = "embedded" or that of a server, '
+                    "or take those lines out of [listen]"
+                )
+                what = f"is missing, and [listen] has {', '.join(map(str, places))} for it"
                 raise wrong(what, hint, key=f"upstream.{table}")
         return value
 

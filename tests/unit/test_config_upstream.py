@@ -75,6 +75,12 @@ def test_other_servers_behind(tmp_path: Path, table: str, lines: str) -> None:
             "sign_in.header",
             "HTTP field",
         ),
+        (
+            "contacts",
+            'address = "unix:/s"\nsign_in = { kind = "trusted-header", header = "Depth" }',
+            "sign_in.header",
+            "something else",
+        ),
     ],
 )
 def test_what_trusts_anybody_and_other_mistakes_about_servers_behind(
@@ -96,7 +102,9 @@ def test_contacts_and_events_stand_on_one_server(tmp_path: Path) -> None:
 )
 def test_what_is_listened_for_needs_a_server_behind(tmp_path: Path, listener: str, table: str) -> None:
     text = changed('imaps = ["127.0.0.1:0"]', f'imaps = ["127.0.0.1:0"]\n{listener} = ["127.0.0.1:0"]')
-    assert "listened on" in problems(tmp_path, text)[f"upstream.{table}"].what
+    found = problems(tmp_path, text)[f"upstream.{table}"]
+    assert found.what == "is missing, and [listen] has 127.0.0.1:0 for it"
+    assert "out of [listen]" in found.hint
     assert load(written(tmp_path, text + BESIDE)).upstream.dav is not None
 
 
