@@ -277,7 +277,7 @@ class Config(Section):
 
     server: Server = Field(description="the table [server]")
     tls: Tls = Field(description="at least one table [[tls.certificate]]")
-    listen: Listeners = Field(description="the table [listen]")
+    listen: Listeners = Field(description='write a table [listen] with imaps = ["[::]:993"] or the like')
     store: Store = Field(default_factory=dict, validate_default=True, description="the table [store]")
     keys: Keys = Field(description="the table [keys]")
     primary: Primary = Field(default=Primary(), description="the table [primary]")
@@ -312,14 +312,14 @@ class Config(Section):
         listen = info.data.get("listen")
         if listen is None:
             return value
-        for places, behind, table in (
-            (listen.imaps + listen.imap, value.imap, "imap"),
-            (listen.submissions + listen.submission, value.smtp, "smtp"),
-            (listen.https, value.dav, "contacts"),
+        for places, behind, table, tables in (
+            (listen.imaps + listen.imap, value.imap, "imap", "the table"),
+            (listen.submissions + listen.submission, value.smtp, "smtp", "the table"),
+            (listen.https, value.dav, "contacts", "this table, [upstream.events] or both"),
         ):
             if places and behind is None:
                 hint = (
-                    'write the table, with address = "embedded" or that of a server, '
+                    f'write {tables}, with address = "embedded" or that of a server, '
                     "or take those lines out of [listen]"
                 )
                 what = f"is missing, and [listen] has {', '.join(map(str, places))} for it"

@@ -105,6 +105,7 @@ def test_what_is_listened_for_needs_a_server_behind(tmp_path: Path, listener: st
     found = problems(tmp_path, text)[f"upstream.{table}"]
     assert found.what == "is missing, and [listen] has 127.0.0.1:0 for it"
     assert "out of [listen]" in found.hint
+    assert ("[upstream.events]" in found.hint) == (listener == "https")
     assert load(written(tmp_path, text + BESIDE)).upstream.dav is not None
 
 
