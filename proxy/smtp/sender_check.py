@@ -12,16 +12,8 @@ from typing import Final
 from auth.store.errors import StoreUnavailable
 from proxy.entrance import watched
 from proxy.logtext import quoted
-from proxy.smtp.sender import (
-    BadFrom,
-    SenderRule,
-    Senders,
-    bad_from,
-    first_foreign,
-    from_addresses,
-    not_own,
-    own_of,
-)
+from proxy.smtp.from_field import BadFrom, from_addresses
+from proxy.smtp.sender import SenderRule, Senders, bad_from, first_foreign, not_own, own_of
 from proxy.smtp.sides import ClientSide
 from scopes.model import Grant
 

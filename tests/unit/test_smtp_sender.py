@@ -5,7 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from proxy.limits import SMTP_FROM_OCTETS
-from proxy.smtp.sender import BadFrom, Own, bad_from, first_foreign, from_addresses, not_own
+from proxy.smtp.from_field import BadFrom, from_addresses
+from proxy.smtp.sender import Own, bad_from, first_foreign, not_own
 from support.imap_stage import GRANT
 
 OWN = Own(
@@ -60,6 +61,8 @@ FROM = {
     "two, one with NBSP": (b"From\xa0: ceo@x.org\r\nFrom: alice@example.org", BadFrom.SEVERAL),
     "the second behind a blank line": (b"From: a@b.c\r\n \r\nFrom: ceo@x.org", BadFrom.SEVERAL),
     "the second behind nonsense": (b"From: a@b.c\r\nnonsense\r\nFrom: ceo@x.org", BadFrom.SEVERAL),
+    "two, one folded before its colon": (b"From\r\n : ceo@x.org\r\nFrom: alice@example.org", BadFrom.SEVERAL),
+    "folded before its colon": (b"Subject: x\r\nFrom\r\n\t: ceo@x.org", ("ceo@x.org",)),
     "first and folded": (b" From: alice@example.org", BadFrom.UNREADABLE),
     "no printable name": (b"\x0bFrom: alice@example.org", BadFrom.UNREADABLE),
     "empty": (b"From:", BadFrom.UNREADABLE),
@@ -74,6 +77,16 @@ FROM = {
     "a decoded local part": (b"From: =?utf-8?q?alice?=@example.org", BadFrom.UNREADABLE),
     "an address put together": (b"From: alice @ example.org", BadFrom.UNREADABLE),
     "a control character": (b"From: alice\x01@example.org", BadFrom.UNREADABLE),
+    "an encoded word in quotes": (b'From: "=?utf-8?q?a?=" <alice@example.org>', ("alice@example.org",)),
+    "a decoded address, all": (b"From: =?utf-8?q?ceo=40x=2Eorg=3E?=@example.net", BadFrom.UNREADABLE),
+    "a comment in an address": (b"From: alice(x)@example.org", BadFrom.UNREADABLE),
+    "a group within a group": (b"From: a: b: alice@example.org;;", BadFrom.UNREADABLE),
+    "a group without end": (b"From: a: alice@example.org", BadFrom.UNREADABLE),
+    "a group and more": (b"From: a: alice@example.org;, ceo@x.org", ("alice@example.org", "ceo@x.org")),
+    "nothing between commas": (b"From: alice@example.org,, ceo@x.org", BadFrom.UNREADABLE),
+    "quotes that hide the end": (b'From: "\\" <alice@example.org>, " <ceo@x.org>', ("ceo@x.org",)),
+    "a comment that hides the end": (b"From: (\\) <alice@example.org>) <ceo@x.org>", ("ceo@x.org",)),
+    "a local part in quotes": (b'From: "ceo@x.org"@example.net', ('"ceo@x.org"@example.net',)),
     "far too deep": (b"From: " + b"(" * 3000, BadFrom.UNREADABLE),
     "far too long": (b"From: " + b"a@b.c, " * SMTP_FROM_OCTETS, BadFrom.UNREADABLE),
 }
@@ -83,6 +96,21 @@ FROM = {
 def test_what_from_says(name):
     header, found = FROM[name]
     assert from_addresses(header) == found
+
+
+@pytest.mark.parametrize(
+    "header",
+    [b"!" * 130_000 + b":" + b"\r\n " * 44_000, b"From:" + b"\r\n " * 87_000, b"f\r\n :" * 43_000],
+)  # minutes, for who looks at a field again for each of its lines
+def test_a_header_that_is_nothing_but_folds_holds_up_nobody(header):
+    assert from_addresses(header) in ((), BadFrom.UNREADABLE)
+
+
+@pytest.mark.parametrize("unit", [b'"', b",(a)", b'"a"', b"(()", b"(\\", b"a.", b"a: ", b"<a@b", b"a@b,"])
+def test_a_from_that_is_hard_to_read_is_read_in_time_that_grows_with_it(unit):
+    header = b"From: " + unit * (SMTP_FROM_OCTETS // len(unit) - 3)
+    for _ in range(200):  # a minute and more, where time grows with the square
+        assert from_addresses(header) is BadFrom.UNREADABLE
 
 
 @given(
