@@ -6,10 +6,12 @@ word and the moment from which a cut ends the session nothing waits.
 
 from __future__ import annotations
 
+import asyncio
 from functools import partial
 
 from proxy.conversation import Begun, Conversation, Surroundings
-from proxy.net.connection import Connection
+from proxy.limits import SMTP_DATA_BLOCK_S
+from proxy.net.connection import Connection, ConnectionLost
 from proxy.ports import Ports
 from proxy.smtp.client_leg import ClientLeg
 from proxy.smtp.ports import NewSession, Settings, Upstream
@@ -38,11 +40,19 @@ def conversation(
 async def _session(
     client: Connection, leg: ClientLeg, new_session: NewSession, begun: Begun[SignedIn]
 ) -> None:
-    """Say 235, then leave both connections to the session."""
+    """Say 235, then leave both connections to the session.
+
+    A client that does not read its 235 is closed without a word, by a cut at once.
+    """
     entrance, upstream = begun.entrance, begun.reached
     session = new_session(client, upstream, begun.grant, begun.attempt)
-    entrance.when_cut = session.cut
+    entrance.when_cut = client.abort
     entrance.granted(begun.asked, begun.grant, upstream.connection.id)
     received = leg.granted()
-    await client.send(leg.take_output())
+    try:
+        async with asyncio.timeout(SMTP_DATA_BLOCK_S):
+            await client.send(leg.take_output())
+    except TimeoutError:
+        raise ConnectionLost("does not read its 235") from None
+    entrance.when_cut = session.cut
     await session.run(received)

@@ -177,8 +177,9 @@ class Message:
         if not self._upstream.silent:
             raise _SpokeEarlyError(await self._upstream.reply(self._times.data_end_gone))
         try:
-            async with asyncio.timeout(self._times.data_end) as self._limit:
+            async with asyncio.timeout(self._times.data_end) as limit:
                 await self._upstream.say(_DOT)
+                self._limit = limit  # till the kernel has all of it, nothing is delivered
                 reply = await self._final_reply()
         except TimeoutError:
             raise UpstreamLost("did not answer the final dot in time") from None
