@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from typing import Final
 
 from auth.store.errors import StoreUnavailable
+from proxy import logtext
 from proxy.entrance import watched
-from proxy.logtext import quoted
 from proxy.smtp.from_field import BadFrom, from_addresses
 from proxy.smtp.sender import SenderRule, Senders, bad_from, first_foreign, not_own, own_of
 from proxy.smtp.sides import ClientSide
@@ -60,6 +60,6 @@ class SenderCheck:
             self._grant.account_id,
             self._rule,
             where,
-            quoted(what),
+            logtext.name(what),
         )
         return refusal if self._rule is SenderRule.OWN else None
