@@ -242,6 +242,7 @@ class Submission:
             await self._reset_upstream(ends.FAILED)
         house = self._settings.house
         await self._client.say(self._settings.offer.ehlo(house, AUTH) if extended else helo(house))
+        await asyncio.sleep(0)  # nobody else is asked here, and this may be said without end
 
     async def _reset_upstream(self, due: bytes) -> None:
         """End what is open there; without that it is of no use, and `due` is said to the client."""
@@ -283,7 +284,7 @@ class Submission:
         message = self._new_message()
         refusal = await self._check.header(await message.header())
         if refusal is None:
-            opened = await self._open_data()
+            opened = await self._open_data_behind(message)
             if opened.code == 354:
                 await self._carry(message)
                 return
@@ -299,6 +300,14 @@ class Submission:
         if reply.code != 354 and not reply.negative:
             raise SessionOver(SessionEnd.UPSTREAM, ends.FAILED + ends.CLOSING, "answers DATA with no answer")
         return reply
+
+    async def _open_data_behind(self, message: Message) -> Reply:
+        """Open DATA for a message that the client is sending; an outage is told when it has done so."""
+        try:
+            return await self._open_data()
+        except SessionOver:
+            await message.drain()
+            raise
 
     def _new_message(self) -> Message:
         settings = self._settings
