@@ -75,13 +75,14 @@ class Message:
             self._limit.reschedule(soon)
         return True
 
-    async def header(self) -> bytes:
+    async def header(self, *, strict: bool) -> bytes | None:
         """Hold the message back until its header is whole, and give that. Raises `SessionOver`.
 
-        The empty line that ends a header is not part of it (RFC 5322 §2.1).
+        The empty line that ends a header is not part of it (RFC 5322 §2.1). One that is too long to be held
+        is refused, or where the rule is not `strict` None.
         """
         try:
-            return await self._header()
+            return await self._header(strict=strict)
         except _RefusedError as refused:
             raise await self._broken(SessionEnd.REFUSED, refused.words) from None
 
@@ -118,15 +119,17 @@ class Message:
             return False
         return self._ended
 
-    async def _header(self) -> bytes:
+    async def _header(self, *, strict: bool) -> bytes | None:
         while not self._ended and len(self._held) <= SMTP_HEADER_OCTETS:
             before = len(self._held)
             self._held += (await self._next()).text
             if (end := _header_end(self._held, before)) >= 0:
                 return bytes(self._held[:end])
-        if not self._ended:
+        if self._ended:
+            return bytes(self._held)
+        if strict:
             raise _RefusedError(b"554 5.6.0 the header is longer than %d octets\r\n" % SMTP_HEADER_OCTETS)
-        return bytes(self._held)
+        return None
 
     async def _stream(self) -> None:
         while True:

@@ -31,12 +31,22 @@ class SenderCheck:
         self._rule = rule
         self._senders = senders
 
+    @property
+    def strict(self) -> bool:
+        """Whether what the rule does not allow is refused, and not only logged."""
+        return self._rule is SenderRule.OWN
+
     async def envelope(self, sender: str) -> bytes | None:
         """Give the refusal of the sender in MAIL; None lets it pass."""
         return await self._refusal((sender,), "MAIL")
 
-    async def header(self, header: bytes) -> bytes | None:
-        """Give the refusal of a message for its From; None lets it pass, as it does one without."""
+    async def header(self, header: bytes | None) -> bytes | None:
+        """Give the refusal of a message for its From; None lets it pass, as it does one without.
+
+        A header that could not be held (None) is of a rule that only logs.
+        """
+        if header is None:
+            return self._ruled(b"", "From", "unread, the header is too long")
         found = from_addresses(header)
         if isinstance(found, BadFrom):
             return self._ruled(bad_from(found), "From", found)
@@ -49,7 +59,7 @@ class SenderCheck:
             own = await watched(own_of(self._senders, self._grant), self._client.hold)
         except StoreUnavailable as outage:
             log.warning("smtp senders unknown id=%s cause=%s", self._client.connection.id, outage)
-            return _UNKNOWN if self._rule is SenderRule.OWN else None
+            return _UNKNOWN if self.strict else None
         foreign = first_foreign(addresses, own)
         return None if foreign is None else self._ruled(not_own(foreign, self._grant), where, foreign)
 
@@ -62,4 +72,4 @@ class SenderCheck:
             where,
             logtext.name(what),
         )
-        return refusal if self._rule is SenderRule.OWN else None
+        return refusal if self.strict else None

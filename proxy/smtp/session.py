@@ -282,7 +282,7 @@ class Submission:
         """Say 354 ourselves, look at the header, and only then ask the upstream."""
         await self._client.say(_GO_ON)
         message = self._new_message()
-        refusal = await self._check.header(await message.header())
+        refusal = await self._check.header(await message.header(strict=self._check.strict))
         if refusal is None:
             opened = await self._open_data_behind(message)
             if opened.code == 354:

@@ -176,6 +176,18 @@ async def test_a_header_without_an_end_is_refused():
     assert play.sink.commands[-1] == b"RCPT TO:<bob@example.net>"
 
 
+@on_both_loops
+async def test_a_header_too_long_to_be_read_passes_where_the_rule_only_reports(caplog):
+    play = stage(rule=SenderRule.REPORT)
+    async with play.session() as client:
+        assert await client.ask(OPEN, 3) == OK + OK + OURS
+        long = b"Message-ID: <long>\r\n" + b"X-Long: x\r\n" * (SMTP_HEADER_OCTETS // 8) + b"\r\nhi\r\n.\r\n"
+        assert await client.ask(long) == QUEUED
+    [received] = play.sink.messages
+    assert received.count(b"X-Long: x\r\n") == SMTP_HEADER_OCTETS // 8
+    assert "the header is too long" in caplog.text
+
+
 @pytest.mark.parametrize(
     "wire", [b"From: alice@example.org\n\r\n\r\nhi\r\n.\r\n", b"X: y\r\n.\nFrom: a\r\n.\r\n"]
 )
