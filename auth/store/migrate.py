@@ -3,10 +3,14 @@
 The whole way up is one `BEGIN IMMEDIATE` transaction, so of two processes that open an empty file at once one
 builds it and the other waits, and a killed migration leaves nothing behind. A file at the newest revision
 costs two small reads and does not load Alembic. A file of a newer version is refused: nothing goes down.
+
+Before a store goes up it is copied beside itself, under the same lock, and stays there until the next way up:
+who must go back to the version before has the store as it was. No copy, no way up.
 """
 
 from __future__ import annotations
 
+import errno
 import sqlite3
 import threading
 import time
@@ -15,6 +19,7 @@ from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from auth.store.copies import PRIVATE_FILE, PRIVATE_FOLDER, connect, copy_before, drop_older_copies
 from auth.store.errors import StoreMissing, StoreUnavailable
 
 if TYPE_CHECKING:
@@ -26,8 +31,6 @@ _OLDEST_SQLITE: Final = (3, 35, 0)
 _WAL_RETRY_S: Final = 0.02
 _ONE_AT_A_TIME: Final = threading.Lock()
 """Alembic keeps its context in globals."""
-_PRIVATE_FILE: Final = 0o600
-_PRIVATE_FOLDER: Final = 0o700
 
 
 class History(Enum):
@@ -59,7 +62,7 @@ def migrate(path: Path, history: History, *, create: bool, busy_s: float) -> Non
     if not create and not (path.exists() and path.stat().st_size):
         raise StoreMissing(f"{path} is {'empty' if path.exists() else 'not there'}")
     _make_private(path)
-    with closing(_connect(path, busy_s)) as connection:
+    with closing(connect(path, busy_s)) as connection:
         _use_wal(connection, busy_s)
         revision = _revision(connection)
     if revision is None and not create:
@@ -80,22 +83,16 @@ def alembic_config(history: History) -> Config:
 
 
 def _make_private(path: Path) -> None:
-    path.parent.mkdir(mode=_PRIVATE_FOLDER, parents=True, exist_ok=True)
+    path.parent.mkdir(mode=PRIVATE_FOLDER, parents=True, exist_ok=True)
     try:
         path.touch(
-            mode=_PRIVATE_FILE, exist_ok=False
+            mode=PRIVATE_FILE, exist_ok=False
         )  # an open file is never opened twice: see fcntl(2) locks
     except FileExistsError:
         for name in (path, path.with_name(path.name + "-wal"), path.with_name(path.name + "-shm")):
             with suppress(FileNotFoundError):  # the last process to close the store takes the other two away
                 if name.stat().st_mode & 0o077:
-                    name.chmod(_PRIVATE_FILE)
-
-
-def _connect(path: Path, busy_s: float) -> sqlite3.Connection:
-    return sqlite3.connect(
-        f"{path.absolute().as_uri()}?mode=rw", uri=True, timeout=busy_s, isolation_level=None
-    )
+                    name.chmod(PRIVATE_FILE)
 
 
 def _use_wal(connection: sqlite3.Connection, busy_s: float) -> None:
@@ -124,16 +121,45 @@ def _revision(connection: sqlite3.Connection) -> str | None:
 
 def _upgrade(path: Path, history: History, busy_s: float) -> None:
     from alembic import command  # noqa: PLC0415 - only a migration pays for loading it
+    from alembic.script import ScriptDirectory  # noqa: PLC0415
     from alembic.util.exc import CommandError  # noqa: PLC0415
     from sqlalchemy import create_engine, event  # noqa: PLC0415
     from sqlalchemy.pool import NullPool  # noqa: PLC0415
 
-    engine = create_engine("sqlite://", creator=lambda: _connect(path, busy_s), poolclass=NullPool)
+    engine = create_engine("sqlite://", creator=lambda: connect(path, busy_s), poolclass=NullPool)
     event.listen(engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN IMMEDIATE"))
     config = alembic_config(history)
     with _ONE_AT_A_TIME, engine.begin() as connection:
         config.attributes["connection"] = connection
+        held = connection.connection.driver_connection
+        assert isinstance(held, sqlite3.Connection)  # noqa: S101 - it was made two lines above
+        revision = _revision(held)  # again: another may have been first
         try:
+            if revision is not None:
+                ScriptDirectory.from_config(config).get_revision(revision)
+            if revision not in (None, history.head):
+                _keep_a_copy(path, history, busy_s)
             command.upgrade(config, "head")
         except CommandError:
             raise StoreUnavailable("the store was made by a newer version of Wicketgate") from None
+    drop_older_copies(path, history.head)
+
+
+def _keep_a_copy(path: Path, history: History, busy_s: float) -> None:
+    """Copy the file as it is; whoever calls holds its write lock, so nobody changes it meanwhile."""
+    try:
+        copy_before(path, history.head, busy_s=busy_s)
+    except (sqlite3.Error, OSError) as error:
+        cause = getattr(error, "sqlite_errorname", None) or _system_cause(error)
+    else:
+        return
+    name = history.value[0]
+    raise StoreUnavailable(
+        f"the {name} store stays as it is, for it cannot be copied before it changes: {cause}"
+    )
+
+
+def _system_cause(error: Exception) -> str:
+    """Name what the system refused: `ENOSPC`, or the kind of exception where it has no such name."""
+    number = error.errno if isinstance(error, OSError) else None
+    return errno.errorcode.get(number or 0, type(error).__name__)

@@ -38,6 +38,8 @@ CAUSES: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
         "SQLITE_LOCKED": _HELD,
         "SQLITE_FULL": _FULL,
         "SQLITE_IOERR_SHMSIZE": _FULL,
+        "ENOSPC": _FULL,
+        "EDQUOT": _FULL,
         "SQLITE_READONLY": _CLOSED,
         "SQLITE_CANTOPEN": _CLOSED,
         "SQLITE_PERM": _CLOSED,
@@ -45,11 +47,13 @@ CAUSES: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
         "SQLITE_NOTADB": _DAMAGED,
         "SQLITE_CORRUPT": _DAMAGED,
         "PermissionError": _CLOSED,
+        "EACCES": _CLOSED,
+        "EROFS": _CLOSED,
     }
 )
 """What a cause and its finer forms (SQLITE_READONLY_DIRECTORY and so on) mean, and what to do about it."""
 
-_CAUSE: Final = re.compile(r"\b(?:SQLITE_[A-Z_]+|PermissionError)\b")
+_CAUSE: Final = re.compile(r"\b(?:SQLITE_[A-Z_]+|PermissionError|EACCES|EDQUOT|ENOSPC|EROFS)\b")
 
 
 def outage(error: StoreUnavailable) -> tuple[str, str]:
