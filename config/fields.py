@@ -7,6 +7,7 @@ looks at a file, a name server or a socket.
 from __future__ import annotations
 
 import re
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -15,6 +16,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo
 from config.address import Address, AddressError, Listen, Speaks, host_name, parse, parse_listen
 from config.places import NoHome, located
 from config.problems import wrong
+from scopes.model import Network
 
 _NO_HOME_HINT: Final = "write the whole path"
 _FIELD_NAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9-]{0,63}\Z")
@@ -27,6 +29,10 @@ _TAKEN_FIELDS: Final = frozenset(
     }
 )
 """Fields of HTTP and DAV that say something else; an account named in one would break the requests."""
+
+_WIDEST_BALANCERS: Final = {4: 8, 6: 32}
+"""Prefix lengths: 10.0.0.0/8 is the widest private network, a /32 what a whole provider gets."""
+_MAPPED: Final = IPv6Network("::ffff:0:0/96")
 
 
 def url_of(path: Path) -> str:
@@ -125,6 +131,29 @@ def _field_name(value: str) -> str:
     return value
 
 
+def _balancer_network(value: object) -> Network:
+    """The network of load balancers, whose word about who the client is gets believed."""
+    if isinstance(value, IPv4Network | IPv6Network):
+        return value
+    hint = 'write a network or an address, as in "192.0.2.10/32"'
+    if not isinstance(value, str):
+        raise wrong("is not text in quotes", hint)
+    try:
+        network = ip_network(value)
+    except ValueError:
+        try:
+            meant = ip_network(value, strict=False)
+        except ValueError:
+            raise wrong(f"{value!r} is not a network", hint) from None
+        raise wrong(f"{value!r} has bits behind its prefix", f"write {meant}, or one address") from None
+    if network.prefixlen < _WIDEST_BALANCERS[network.version]:
+        what = f"{value} is wider than the network of any load balancer"
+        raise wrong(what, "list the balancers alone: who is listed may claim any address")
+    if isinstance(network, IPv6Network) and network.subnet_of(_MAPPED):
+        raise wrong(f"{value} is IPv4 written as IPv6", "write it as IPv4")
+    return network
+
+
 ConfigPath = Annotated[Path, BeforeValidator(_path)]
 HostName = Annotated[str, AfterValidator(_host)]
 CertificateName = Annotated[str, AfterValidator(_certificate_name)]
@@ -133,5 +162,6 @@ SubmissionAddress = Annotated[Address, _address_for(Speaks.SUBMISSION, "smtps://
 DavAddress = Annotated[Address, _address_for(Speaks.DAV, "unix:/run/radicale.sock")]
 FieldName = Annotated[str, AfterValidator(_field_name)]
 ListenAddress = Annotated[Listen, BeforeValidator(_listen)]
+BalancerNetwork = Annotated[Network, BeforeValidator(_balancer_network)]
 ShortText = Annotated[str, Field(min_length=1, max_length=200)]
 WholeNumber = Annotated[int, Field(strict=True)]

@@ -15,6 +15,7 @@ from pydantic import Field, ValidationInfo, field_validator
 
 from config.address import AddressKind, Listen
 from config.fields import (
+    BalancerNetwork,
     CertificateName,
     ConfigPath,
     HostName,
@@ -33,6 +34,7 @@ from config.section import Section
 from config.upstream import Upstreams
 
 MOST_APP_PASSWORDS: Final = 25
+_LISTENERS: Final = ("imaps", "imap", "submissions", "submission", "https")
 _MOST_KIB: Final = 1_048_576
 _MOST_PASSES: Final = 10
 
@@ -127,11 +129,21 @@ class Listeners(Section):
     https: tuple[ListenAddress, ...] = Field(
         default=(), validate_default=True, description="contacts and calendars, over TLS (443)"
     )
+    proxy_protocol: tuple[BalancerNetwork, ...] = Field(
+        default=(),
+        description="the networks of load balancers: each of their connections must begin with a header of "
+        "the PROXY protocol, 1 or 2, that says who the client is; one from anywhere else is never believed",
+    )
+
+    @property
+    def places(self) -> dict[str, tuple[Listen, ...]]:
+        """What is listened on, by its key."""
+        return {kind: getattr(self, kind) for kind in _LISTENERS}
 
     @field_validator("https")
     @classmethod
     def _each_once(cls, value: tuple[Listen, ...], info: ValidationInfo) -> tuple[Listen, ...]:
-        if len(info.data) < len(cls.model_fields) - 1:  # one of the others is wrong already
+        if len(info.data) < len(_LISTENERS) - 1:  # one of the others is wrong already
             return value
         taken = [place for places in (*info.data.values(), value) for place in places]
         if not taken:

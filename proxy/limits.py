@@ -14,6 +14,12 @@ DESCRIPTORS: Final = 65_536
 """Open files asked of the system, as far as its hard limit allows: 1,024 would be 500 sessions."""
 TLS_HANDSHAKE_S: Final = 10.0
 """A handshake is over in a few round trips; the slowest honest link needs no more."""
+PROXY_HEADER_S: Final = 5.0
+"""For the header a load balancer sends at once; its protocol asks for 3 s at least: packets get lost."""
+PROXY_HEADER_OCTETS: Final = 4_096
+"""One such header with its TLVs; 36 are addresses, what is told of TLS has some hundreds."""
+STRANGERS_UNANNOUNCED: Final = 250
+"""Connections of load balancers that have not said yet whose they are, in all; each does it at once."""
 SIGN_IN_S: Final = 60.0
 """From the accepted socket to a tagged OK; a person typing a password is not on this connection."""
 STRANGERS_PER_ADDRESS: Final = 60

@@ -2,6 +2,7 @@
 
 The loop neither spins nor dies when descriptors run out: it pauses and drops idle strangers. When a
 connection's task ends, even cancelled before it began, its count is released and its descriptor closed.
+A load balancer's connection is counted anew, by the client's address, once its header has come.
 What a task raises is a fault of ours and is logged by type and place: its text may hold what a client sent.
 """
 
@@ -16,8 +17,10 @@ from typing import Any, Final
 
 from auth.fault import fault
 from proxy import limits
+from proxy.net.balancers import Balancers
 from proxy.net.connection import Connection, ConnectionLost, address_of
 from proxy.net.dial import tune
+from proxy.net.proxy_header import Bad
 from proxy.net.strangers import Strangers
 
 Accept = Callable[[], tuple[socket.socket, Any]]
@@ -51,6 +54,7 @@ class AcceptLoop:
         handler: Callable[[Connection], Awaitable[None]],
         strangers: Strangers,
         *,
+        balancers: Balancers | None = None,
         accept: Accept | None = None,
     ) -> None:
         """Take over a listening socket; `accept` stands in for its own accept."""
@@ -61,6 +65,7 @@ class AcceptLoop:
         self._accept = accept or sock.accept
         self._handler = handler
         self._strangers = strangers
+        self._balancers = balancers or Balancers()
         self._loop = asyncio.get_running_loop()
         self._tasks: set[asyncio.Task[None]] = set()
         self._pause: asyncio.TimerHandle | None = None
@@ -120,9 +125,8 @@ class AcceptLoop:
             sock.close()
             return
         connection = Connection(sock, peer=peer)
-        if not self._strangers.add(connection):
-            _log.info("connection %s from %s refused: too many sign-ins in progress", connection.id, peer)
-            connection.abort()
+        connection.unannounced = peer in self._balancers
+        if not self._counted(connection):
             return
         task = self._loop.create_task(self._serve(connection))
         self._tasks.add(task)
@@ -130,9 +134,32 @@ class AcceptLoop:
 
     async def _serve(self, connection: Connection) -> None:
         try:
-            await self._handler(connection)
+            if not connection.unannounced or await self._announced(connection):
+                await self._handler(connection)
         except ConnectionLost as cause:
             _log.debug("connection %s lost: %s", connection.id, cause)
+
+    async def _announced(self, connection: Connection) -> bool:
+        """Hear from the load balancer whose connection it is, and count it as theirs. False: it is closed."""
+        header = await self._balancers.header_of(connection)
+        if header is None or isinstance(header, Bad):
+            if header is not None:  # a look whether we listen is closed without a word, every few seconds
+                what = "connection %s from load balancer %s closed: %s"
+                _log.warning(what, connection.id, connection.peer, header.fault)
+            connection.abort()
+            return False
+        self._strangers.release(connection)
+        connection.announce(header)
+        return self._counted(connection)
+
+    def _counted(self, connection: Connection) -> bool:
+        """Count it among the strangers; closed where that cannot be."""
+        if self._strangers.add(connection):
+            return True
+        what = "connection %s from %s refused: too many sign-ins in progress"
+        _log.info(what, connection.id, connection.peer)
+        connection.abort()
+        return False
 
     def _over(self, task: asyncio.Task[None], connection: Connection) -> None:
         self._tasks.discard(task)

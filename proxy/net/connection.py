@@ -20,6 +20,7 @@ from typing import Self
 from proxy import limits
 from proxy.net import dial
 from proxy.net.channel import Channel, ConnectionLost, PlainChannel, Truncated, shared_buffer
+from proxy.net.proxy_header import Ends, Header
 from proxy.net.ready import wake
 from proxy.net.tls_channel import TlsChannel
 from scopes.model import IPAddress
@@ -43,10 +44,12 @@ class Connection:
         "_reading",
         "_unrested",
         "_writing",
+        "announced",
         "channel",
         "id",
         "on_abort",
         "peer",
+        "unannounced",
         "working",
     )
 
@@ -63,7 +66,12 @@ class Connection:
         """Short and random, for logs."""
         self.on_abort: Callable[[], None] | None = None
         """Called once by `abort`, for whoever has taken over reading and writing."""
+        self.announced: Ends | None = None
+        """The ends of the client's connection, where a load balancer stands between and has told them."""
         self.peer = peer
+        """The client's address, where its load balancer has told it; else that of the socket's other end."""
+        self.unannounced = False
+        """Whether that is a load balancer that has not told yet for whom it connects."""
         self.working = False
         """Whether it is our turn though it is listened to: a sign-in that watches for the client's end."""
 
@@ -81,6 +89,13 @@ class Connection:
     async def open_unix(cls, path: Path, *, timeout_s: float) -> Self:
         """Connect to a Unix socket. ConnectionLost."""
         return cls(await dial.unix(path, timeout_s=timeout_s))
+
+    def announce(self, header: Header) -> None:
+        """Be the connection of whom the load balancer has named from now on, or its own."""
+        self.unannounced = False
+        if isinstance(header, Ends):
+            self.announced = header
+            self.peer = header.client[0]
 
     @property
     def secure(self) -> bool:

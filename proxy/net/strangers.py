@@ -6,6 +6,10 @@ nothing else is left the newcomer goes instead. When the house is full there are
 who guess without pause never keep the others out: the address that fills it most gives way to one that has
 less, at work or not; and so does whoever is doubted to a newcomer who is not. Doubted is who was refused here
 before, or comes from an address that was. Counts start at the accepted socket and end with `release`.
+
+What a load balancer has connected is nobody's until its header has come (`Guest.unannounced`). Until then it
+counts apart from all others, under a cap of its own: a balancer's many connections are not taken for one
+client's, and one that stalls takes no place of those who come directly.
 """
 
 from __future__ import annotations
@@ -13,7 +17,7 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass
 from ipaddress import IPv4Address
-from typing import Protocol
+from typing import Final, Protocol
 
 from proxy import limits
 from scopes.model import IPAddress
@@ -25,6 +29,10 @@ class Guest(Protocol):
     @property
     def peer(self) -> IPAddress | None:
         """Where it comes from; None on a Unix socket."""
+
+    @property
+    def unannounced(self) -> bool:
+        """Whether a load balancer has yet to say whose it is. It changes only while it is not counted."""
 
     @property
     def waiting(self) -> bool:
@@ -43,6 +51,12 @@ class Caps:
     per_site: int = limits.STRANGERS_PER_SITE
     """From one IPv6 /48."""
     in_all: int = limits.STRANGERS_IN_ALL
+    unannounced: int = limits.STRANGERS_UNANNOUNCED
+    """Of those that load balancers have yet to tell of; they are not among all."""
+
+
+_UNANNOUNCED: Final = "unannounced"
+"""Names their group."""
 
 
 class Strangers:
@@ -59,12 +73,12 @@ class Strangers:
         self._by_size: dict[int, dict[Hashable, None]] = {}
 
     def __len__(self) -> int:
-        return len(self._groups.get(None, ()))
+        return len(self._groups.get(None, ())) + len(self._groups.get(_UNANNOUNCED, ()))
 
     def add(self, guest: Guest) -> bool:
         """Count a newcomer; may drop the oldest idle ones. False: it cannot stay, and is not counted."""
         groups = self._groups_of(guest)
-        doubted = self._doubts(guest.peer)
+        doubted = not guest.unannounced and self._doubts(guest.peer)
         for key, cap in groups:
             if len(self._groups.get(key, ())) >= cap and not self._make_way(key, guest, doubted=doubted):
                 return False
@@ -94,7 +108,8 @@ class Strangers:
 
     def make_room(self) -> int:
         """Drop the older half of all idle ones, one batch at most, to win back descriptors; how many."""
-        idle = [guest for guest in self._groups.get(None, ()) if guest.waiting]
+        everyone = (*self._groups.get(None, ()), *self._groups.get(_UNANNOUNCED, ()))
+        idle = [guest for guest in everyone if guest.waiting]
         oldest = idle[: min((len(idle) + 1) // 2, limits.ACCEPT_BATCH)]
         for guest in oldest:
             self._drop(guest)
@@ -126,7 +141,7 @@ class Strangers:
         return len(self._groups.get(narrower[-1][0], ())) if narrower else 0
 
     def _resized(self, key: Hashable, before: int, after: int) -> None:
-        if key is None:
+        if key in (None, _UNANNOUNCED):
             return
         if before:
             del self._by_size[before][key]
@@ -141,6 +156,8 @@ class Strangers:
 
     def _groups_of(self, guest: Guest) -> list[tuple[Hashable, int]]:
         """The narrowest first, so that whoever overfills an address pays for it."""
+        if guest.unannounced:
+            return [(_UNANNOUNCED, self._caps.unannounced)]
         everyone: tuple[Hashable, int] = (None, self._caps.in_all)
         match guest.peer:
             case None:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, fields
 from config.address import Listen
 from config.models import Listeners
 from proxy.net.accept import AcceptLoop, listen
+from proxy.net.balancers import Balancers
 from proxy.net.connection import Connection
 from proxy.net.strangers import Strangers
 from proxy.server.errors import ServeError
@@ -54,11 +55,12 @@ def open_listeners(
     listeners: Listeners, handlers: Mapping[str, Handler], strangers: Strangers, stack: AsyncExitStack
 ) -> Listening:
     """Listen everywhere, then accept. `handlers` are by the keys of `[listen]`. Raises ServeError."""
+    balancers = Balancers(networks=listeners.proxy_protocol)
     loops: dict[str, list[AcceptLoop]] = {}
-    for kind in Listeners.model_fields:
+    for kind, places in listeners.places.items():
         loops[kind] = []
-        for place in getattr(listeners, kind):
-            loop = AcceptLoop(_bind(place), handlers[kind], strangers)
+        for place in places:
+            loop = AcceptLoop(_bind(place), handlers[kind], strangers, balancers=balancers)
             stack.callback(loop.stop)
             loops[kind].append(loop)
     listening = Listening(loops=loops)

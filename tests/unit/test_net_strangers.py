@@ -12,7 +12,10 @@ from scopes.model import IPAddress
 
 
 class Caller:
-    def __init__(self, address: str | None = "192.0.2.1", *, waiting: bool = True) -> None:
+    def __init__(
+        self, address: str | None = "192.0.2.1", *, waiting: bool = True, unannounced: bool = False
+    ) -> None:
+        self.unannounced = unannounced
         self.peer: IPAddress | None = ip_address(address) if address else None
         self.waiting = waiting
         self.dropped = False
@@ -231,3 +234,55 @@ def test_an_address_of_a_waiting_crowd_never_keeps_a_newcomer_out():
     for _ in range(300):
         assert strangers.add(Caller("203.0.113.7"))
     assert len(strangers) == Caps().per_address
+
+
+# --- of load balancers, before they have said whose ---------------------------------------------------------
+
+
+def behind_balancers() -> Strangers:
+    return Strangers(Caps(per_address=2, in_all=3, unannounced=4), doubts=lambda peer: peer == GUESSES_HERE)
+
+
+def test_a_balancers_connections_are_no_crowd_of_one_address():
+    strangers = behind_balancers()
+    callers = fill(strangers, *(Caller(unannounced=True) for _ in range(4)))
+    assert not any(caller.dropped for caller in callers)
+    assert len(strangers) == 4
+
+
+def test_a_stalled_balancer_pays_itself_and_takes_no_place_of_others():
+    strangers = behind_balancers()
+    others = fill(strangers, *(Caller(f"192.0.2.{n}") for n in range(3)))
+    stalled = fill(strangers, *(Caller("192.0.2.99", unannounced=True) for _ in range(40)))
+    assert [caller.dropped for caller in stalled] == [True] * 36 + [False] * 4
+    assert not any(other.dropped for other in others)
+    direct = fill(strangers, Caller("192.0.2.50"))[0]
+    assert others[0].dropped, "the house is full, whoever waits for a header"
+    assert not direct.dropped
+    assert len(strangers) == 7
+
+
+def test_a_balancer_that_is_doubted_itself_counts_like_any():
+    strangers = behind_balancers()
+    fill(strangers, Caller(str(GUESSES_HERE), unannounced=True))
+    assert vars(strangers)["_doubted"] == {}
+
+
+def test_once_announced_it_counts_as_its_client():
+    strangers = behind_balancers()
+    caller, other = fill(strangers, Caller("192.0.2.99", unannounced=True), Caller("198.51.100.7"))
+    strangers.release(caller)
+    caller.peer, caller.unannounced = ip_address("198.51.100.7"), False
+    fill(strangers, caller, Caller("198.51.100.7"))
+    assert other.dropped, "two of one address are the most"
+    assert not caller.dropped
+    for guest in (caller, other):
+        strangers.release(guest)
+    assert len(strangers) == 1
+
+
+def test_without_descriptors_those_who_wait_for_a_header_leave_last():
+    strangers = behind_balancers()
+    waiting, caller = fill(strangers, Caller(unannounced=True), Caller())
+    assert [strangers.make_room(), caller.dropped, waiting.dropped] == [1, True, False]
+    assert [strangers.make_room(), waiting.dropped, len(strangers)] == [1, True, 0]
