@@ -1,0 +1,143 @@
+"""A Cyrus IMAP of the test's own, on free loopback ports, where `gate` may act for every account.
+
+Whoever signs in for the first time gets a mailbox. `ADMIN` is an administrator of it: Cyrus offers those
+UNAUTHENTICATE (RFC 8437), and nobody else.
+"""
+
+import pwd
+import shutil
+import signal
+import ssl
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from imaplib import IMAP4, IMAP4_SSL
+from pathlib import Path
+
+from support.imap import trusting
+from support.programs import program
+from support.unpacked import PATIENCE_S, TRIES, answers, free_port, furnish, give, owner, start, unpacked
+
+ADMIN = "chief@example.org"
+_SECRET = "proxy-of-all"
+_IMAPD = """\
+configdirectory: {folder}/state
+partition-default: {folder}/mail
+defaultpartition: default
+cyrus_user: {user}
+servername: localhost
+virtdomains: userid
+unixhierarchysep: yes
+altnamespace: yes
+autocreate_quota: 0
+proxyservers: {proxy}
+admins: {admin}
+allowplaintext: no
+sasl_mech_list: PLAIN
+sasl_pwcheck_method: auxprop
+sasl_auxprop_plugin: sasldb
+sasl_sasldb_path: {folder}/sasldb2
+tls_server_cert: {folder}/tls/server.pem
+tls_server_key: {folder}/tls/server.key
+"""
+_MASTER = """\
+START {{
+  recover cmd="{bin}/ctl_cyrusdb -C {folder}/imapd.conf -r"
+}}
+SERVICES {{
+  imap cmd="{bin}/imapd -C {folder}/imapd.conf" listen="127.0.0.1:{imap}" prefork=0
+  imaps cmd="{bin}/imapd -s -C {folder}/imapd.conf" listen="127.0.0.1:{imaps}" prefork=0
+}}
+DAEMON {{
+  idled cmd="{bin}/idled -C {folder}/imapd.conf -d"
+}}
+"""
+
+
+@dataclass(frozen=True)
+class Cyrus:
+    """A Cyrus that answers."""
+
+    folder: Path
+    imaps: int
+    imap: int
+    secret: str
+
+    @property
+    def ca_file(self) -> Path:
+        """The authority that signed its certificate."""
+        return self.folder / "tls" / "ca.pem"
+
+
+@contextmanager
+def running_cyrus(proxy: str = "gate") -> Iterator[Cyrus]:
+    """Run Cyrus until the block ends; `proxy` is the one who may act for others there."""
+    package = unpacked("usr/lib/cyrus/bin/master", "cyrus-imapd").parent.parent.parent
+    user = owner("cyrus")
+    folder = Path(tempfile.mkdtemp(prefix="cyrus-"))
+    try:
+        _furnish(folder, package, proxy, user)
+        made, process = _started(folder, user)
+        with process:
+            try:
+                yield made
+            finally:
+                _end(process)
+    finally:
+        shutil.rmtree(folder)
+
+
+def _furnish(folder: Path, package: Path, proxy: str, user: pwd.struct_passwd) -> None:
+    """Write what is there before the first try; the programs too, for their user may not reach the tests."""
+    furnish(folder)
+    shutil.copytree(package, folder / "lib", symlinks=True)
+    (folder / "state" / "socket").mkdir(parents=True)
+    (folder / "mail").mkdir()
+    (folder / "imapd.conf").write_text(
+        _IMAPD.format(folder=folder, user=user.pw_name, admin=ADMIN, proxy=proxy)
+    )
+    saslpasswd = program("saslpasswd2", "sasl2-bin")
+    subprocess.run(
+        [saslpasswd, "-p", "-c", "-f", folder / "sasldb2", "-u", "localhost", "gate"],
+        input=_SECRET.encode(), check=True,
+    )  # fmt: skip
+    give(folder, user)
+
+
+def _started(folder: Path, user: pwd.struct_passwd) -> "tuple[Cyrus, subprocess.Popen[bytes]]":
+    programs = folder / "lib" / "cyrus" / "bin"
+    [libraries] = {path.parent for path in (folder / "lib").rglob("libcyrus.so.0")}
+    for _ in range(TRIES):
+        made = Cyrus(folder=folder, imaps=free_port(), imap=free_port(), secret=_SECRET)
+        (folder / "cyrus.conf").write_text(
+            _MASTER.format(folder=folder, bin=programs, imap=made.imap, imaps=made.imaps)
+        )
+        process = start(
+            [programs / "master", "-C", folder / "imapd.conf", "-M", folder / "cyrus.conf",
+             "-p", folder / "pid"],
+            user, LD_LIBRARY_PATH=str(libraries),
+        )  # fmt: skip
+        if answers(process, lambda made=made: _talks(made)):
+            return made, process
+        _end(process)
+    raise AssertionError("Cyrus did not start; it says why to syslog alone")
+
+
+def _talks(made: Cyrus) -> None:
+    """Say hello under TLS at both ports: a certificate of ours shows that nobody else has one of them."""
+    context: ssl.SSLContext = trusting(str(made.ca_file))
+    try:
+        with IMAP4_SSL("localhost", made.imaps, ssl_context=context, timeout=PATIENCE_S):
+            pass
+        with IMAP4("localhost", made.imap, timeout=PATIENCE_S) as client:
+            client.starttls(context)
+    except IMAP4.error as error:
+        raise OSError(error) from error
+
+
+def _end(process: "subprocess.Popen[bytes]") -> None:
+    """End the master and, by it, all that it started (SIGQUIT: it waits for them)."""
+    process.send_signal(signal.SIGQUIT)
+    process.wait(timeout=PATIENCE_S)
