@@ -1,14 +1,15 @@
 """Why a sign-in was refused: one closed enum, mapped to wire replies in `proxy.failures`.
 
 A reason that says more than "wrong" (revoked, expired, wrong scope, address) is given only when the whole
-secret matched, so that only its holder hears it. UNAVAILABLE and BUG are temporary: they say nothing about
-the secret, and no client may take them for a wrong password.
+secret matched, so that only its holder hears it. The `OUTAGES` are temporary: they say
+nothing about the secret, and no client may take them for a wrong password.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Final
 
 from scopes.model import Scope
 
@@ -28,7 +29,13 @@ class Reason(StrEnum):
     """A wrong secret from an address that has failed too often."""
     UNAVAILABLE = "unavailable"
     """Store, change feed, hash queue or upstream cannot serve now."""
+    UPSTREAM_REFUSED = "upstream refused"
+    """The upstream answers but does not take our sign-in there: a stale secret or token of ours."""
     BUG = "bug"
+
+
+OUTAGES: Final = frozenset({Reason.UNAVAILABLE, Reason.UPSTREAM_REFUSED, Reason.BUG})
+"""They say nothing about the secret."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,4 +53,4 @@ class Refusal:
     @property
     def is_outage(self) -> bool:
         """Whether it says nothing about the secret."""
-        return self.reason in (Reason.UNAVAILABLE, Reason.BUG)
+        return self.reason in OUTAGES

@@ -22,10 +22,11 @@ from auth.refusal import Refusal
 from auth.secret import Secret
 from auth.store.rows import GRANTED, SignInRecord
 from proxy import logtext
-from proxy.failures import BUG, UNAVAILABLE
+from proxy.failures import BUG, UNAVAILABLE, UPSTREAM_REFUSED
 from proxy.net.connection import Connection, ConnectionLost
 from proxy.ports import Attempt, Ports
 from proxy.upstreams.place import UpstreamFailure
+from proxy.upstreams.proof import UpstreamRefusal
 from scopes.model import Grant, Service
 
 log = logging.getLogger(__name__)
@@ -170,6 +171,8 @@ class Entrance(Generic[R]):
             return grant
         try:
             reached = await watched(self._reach(reach(grant), attempt), hold, unwanted=_abort)
+        except UpstreamRefusal as refused:
+            return about(grant, UPSTREAM_REFUSED, cause=str(refused))
         except UpstreamFailure as failure:
             return about(grant, UNAVAILABLE, cause=str(failure))
         except CutShortError:

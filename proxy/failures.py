@@ -28,6 +28,8 @@ class House:
     """Where a person makes app passwords; None when there is no such page."""
 
 
+_NOT_NOW: Final = "sign-in is not possible at the moment, try again later"
+
 WORDS: Final[Mapping[Reason, str]] = MappingProxyType(
     {
         Reason.BAD_CREDENTIALS: "wrong name or app-specific password",
@@ -37,7 +39,8 @@ WORDS: Final[Mapping[Reason, str]] = MappingProxyType(
         Reason.WRONG_SCOPE: "{password} opens {scopes}, not {wanted}",
         Reason.ADDRESS_NOT_ALLOWED: "{password} opens {scopes}, but not from your address",
         Reason.TOO_MUCH_WORK: "too many wrong sign-ins from your address, try again later",
-        Reason.UNAVAILABLE: "sign-in is not possible at the moment, try again later",
+        Reason.UNAVAILABLE: _NOT_NOW,
+        Reason.UPSTREAM_REFUSED: _NOT_NOW,
         Reason.BUG: "internal error, please tell whoever runs this server",
     }
 )
@@ -54,6 +57,7 @@ IMAP: Final[Mapping[Reason, str]] = MappingProxyType(
         Reason.ADDRESS_NOT_ALLOWED: "NOPERM",
         Reason.TOO_MUCH_WORK: "LIMIT",
         Reason.UNAVAILABLE: "UNAVAILABLE",
+        Reason.UPSTREAM_REFUSED: "UNAVAILABLE",
         Reason.BUG: "SERVERBUG",
     }
 )
@@ -72,6 +76,7 @@ SMTP: Final[Mapping[Reason, str]] = MappingProxyType(
         Reason.ADDRESS_NOT_ALLOWED: _WRONG,
         Reason.TOO_MUCH_WORK: _LATER,
         Reason.UNAVAILABLE: _LATER,
+        Reason.UPSTREAM_REFUSED: _LATER,
         Reason.BUG: "451 4.3.0",
     }
 )
@@ -87,6 +92,7 @@ HTTP: Final[Mapping[Reason, int]] = MappingProxyType(
         Reason.ADDRESS_NOT_ALLOWED: 403,
         Reason.TOO_MUCH_WORK: 429,
         Reason.UNAVAILABLE: 503,
+        Reason.UPSTREAM_REFUSED: 503,
         Reason.BUG: 500,
     }
 )
@@ -95,6 +101,7 @@ CHALLENGE: Final = ("WWW-Authenticate", 'Basic realm="Wicketgate", charset="UTF-
 """RFC 7617 §2 and §2.1. The realm never changes: clients keep one password for each host and realm."""
 
 UNAVAILABLE: Final = Refusal(reason=Reason.UNAVAILABLE)
+UPSTREAM_REFUSED: Final = Refusal(reason=Reason.UPSTREAM_REFUSED)
 BUG: Final = Refusal(reason=Reason.BUG)
 
 

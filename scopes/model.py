@@ -6,7 +6,7 @@ Times are whole or fractional seconds since 1970-01-01 UTC, addresses are `ipadd
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
@@ -45,6 +45,27 @@ class Limits:
     """Where the client may come from; empty means anywhere."""
 
 
+class IdentityKind(StrEnum):
+    """How an account of its own way signs in at an upstream."""
+
+    LOGIN = "login"
+    """As the config says, under a login of its own."""
+    STORED = "stored"
+    """With a stored secret of its own."""
+    OAUTH2 = "oauth2"
+    """With a token that its owner authorised."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Identity:
+    """Who an account is at the upstream of one service, where that was set for it alone."""
+
+    login: str
+    kind: IdentityKind = IdentityKind.LOGIN
+    provider: str = ""
+    """Whose token it is, by its name in the config; for `oauth2` alone."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Grant:
     """Who came in, by which app password, with which scopes and limits."""
@@ -58,3 +79,5 @@ class Grant:
     limits: Limits = field(default_factory=Limits)
     expires_at: int | None = None
     """Seconds since 1970-01-01 UTC; None never expires."""
+    identities: Mapping[Service, Identity] = field(default_factory=dict)
+    """Who the account is upstream, for the services where it is not what the config says."""

@@ -18,7 +18,7 @@ from typing import Any, Final, TypeVar
 from sqlalchemy import ColumnElement, Row, Select, and_, delete, func, insert, literal_column, select
 from sqlalchemy.dialects.sqlite import insert as upsert
 
-from auth.refusal import Reason
+from auth.refusal import OUTAGES
 from auth.store.engine import Database, Tx
 from auth.store.errors import StoreUnavailable, understood
 from auth.store.migrate import History
@@ -28,7 +28,7 @@ from scopes.model import Service
 
 T = TypeVar("T")
 
-_NOT_REFUSED: Final = (GRANTED, Reason.UNAVAILABLE.value, Reason.BUG.value)
+_NOT_REFUSED: Final = (GRANTED, *sorted(OUTAGES))
 CLIENT_NAME_CHARS: Final = 100
 """A client says what it likes; enough to tell a phone from a laptop."""
 LAST_USES: Final = 10

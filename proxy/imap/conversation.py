@@ -16,6 +16,7 @@ from proxy.imap.upstream import SignedIn
 from proxy.net.connection import Connection
 from proxy.net.relay import relay
 from proxy.ports import Ports
+from proxy.upstreams.origin import origin_of
 from scopes.model import Service
 
 log = logging.getLogger(__name__)
@@ -30,7 +31,7 @@ def conversation(
         ports=ports,
         service=Service.IMAP,
         tls=settings.tls,
-        reach=upstream.sign_in,
+        reach=lambda grant: upstream.sign_in(grant, origin_of(connection)),
         session=partial(_session, connection, leg, settings.idle_s),
         now=settings.now,
         handshake_s=settings.handshake_s,

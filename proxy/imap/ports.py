@@ -11,14 +11,15 @@ from typing import Protocol
 from proxy.failures import House
 from proxy.imap.upstream import SignedIn
 from proxy.limits import IMAP_IDLE_S, SIGN_IN_S, TLS_HANDSHAKE_S
+from proxy.upstreams.origin import Origin
 from scopes.model import Grant
 
 
 class Upstream(Protocol):
     """What stands behind: `proxy.imap.upstream.ImapUpstream`."""
 
-    async def sign_in(self, grant: Grant) -> SignedIn:
-        """Sign in for the grant's account. Raises `UpstreamFailure`."""
+    async def sign_in(self, grant: Grant, origin: Origin) -> SignedIn:
+        """Sign in for the grant's account, whose client came from `origin`. Raises `UpstreamFailure`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 from proxy.imap.upstream_leg import UpstreamLeg
 from proxy.limits import UPSTREAM_CONNECT_S, UPSTREAM_SIGN_IN_S
 from proxy.net.connection import Connection
-from proxy.upstreams.authzid import Authzid
+from proxy.upstreams.origin import Origin
 from proxy.upstreams.place import Place
-from proxy.upstreams.signing_in import sign_in_at
+from proxy.upstreams.proof import Proof, SignInAs
+from proxy.upstreams.signing_in import proven, sign_in_at
 from scopes.model import Grant
 
 
@@ -29,15 +30,20 @@ class ImapUpstream:
     """One upstream and our way to sign in there."""
 
     place: Place
-    sign_in_as: Authzid
+    sign_in_as: SignInAs
     connect_s: float = UPSTREAM_CONNECT_S
     sign_in_s: float = UPSTREAM_SIGN_IN_S
     """From the first octet sent to the upstream's last reply, connecting included."""
 
-    async def sign_in(self, grant: Grant) -> SignedIn:
-        """Sign in for the grant's account. Raises `UpstreamFailure`."""
-        leg = UpstreamLeg(self.sign_in_as.plain(grant), starttls=self.place.needs_starttls)
-        connection, ready = await sign_in_at(
-            self.place, leg, connect_s=self.connect_s, sign_in_s=self.sign_in_s
-        )
-        return SignedIn(connection=connection, capabilities=ready.capabilities, rest=ready.rest)
+    async def sign_in(self, grant: Grant, origin: Origin | None = None) -> SignedIn:
+        """Sign in for the grant's account, whose client came from `origin`. Raises `UpstreamFailure`."""
+        del origin  # this upstream is not told
+
+        async def attempt(proof: Proof, within_s: float) -> SignedIn:
+            leg = UpstreamLeg(proof, starttls=self.place.needs_starttls)
+            connection, ready = await sign_in_at(
+                self.place, leg, connect_s=self.connect_s, sign_in_s=within_s
+            )
+            return SignedIn(connection=connection, capabilities=ready.capabilities, rest=ready.rest)
+
+        return await proven(self.sign_in_as, grant, attempt, within_s=self.sign_in_s)

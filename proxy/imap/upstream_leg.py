@@ -1,4 +1,4 @@
-"""The upstream's side of a sign-in: greeting, STARTTLS, SASL PLAIN, capabilities. Octets in, events out.
+"""The upstream's side of a sign-in: greeting, STARTTLS, SASL, capabilities. Octets in, events out.
 
 Pure. The shell feeds what it received, sends what `take_output` gives and obeys the event of `next`. The leg
 ends `READY` or `FAILED`; every surprise fails, and what failed is text for the log alone, never for a client.
@@ -12,16 +12,15 @@ upstream password it knows, and this version does not watch commands after sign-
 from __future__ import annotations
 
 import re
-from base64 import b64decode
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
 
-from auth.secret import Secret
 from proxy.limits import UPSTREAM_PREAMBLE_OCTETS
 from proxy.logtext import quoted
-from proxy.upstreams.signing_in import Failed, Handshake
+from proxy.upstreams.proof import Mechanism, Proof, readable
+from proxy.upstreams.signing_in import Failed, Handshake, Refused
 
 
 class UpstreamState(StrEnum):
@@ -31,6 +30,7 @@ class UpstreamState(StrEnum):
     CAPABILITIES = "asking for capabilities before STARTTLS"
     STARTTLS = "waiting for the answer to STARTTLS"
     HANDSHAKE = "in the TLS handshake"
+    MECHANISMS = "asking how to sign in"
     CHALLENGE = "waiting for the challenge to AUTHENTICATE"
     VERDICT = "waiting for the answer to our sign-in"
     CAPABILITIES_AFTER = "asking for capabilities after sign-in"
@@ -46,7 +46,7 @@ class Ready:
     rest: bytes = field(repr=False)
 
 
-Event = Handshake | Ready | Failed
+Event = Handshake | Ready | Failed | Refused
 
 HIDDEN: Final = frozenset({b"LOGINDISABLED", b"STARTTLS", b"SASL-IR", b"UNAUTHENTICATE"})
 """Capabilities that mean nothing, or harm, once a client is signed in; `AUTH=…` is hidden too."""
@@ -54,16 +54,22 @@ HIDDEN: Final = frozenset({b"LOGINDISABLED", b"STARTTLS", b"SASL-IR", b"UNAUTHEN
 _LITERAL: Final = re.compile(rb"\{([0-9]+)\+?\}\Z")
 _LITERAL_DIGITS: Final = 9
 _STATUS: Final = re.compile(rb"(OK|NO|BAD|BYE|PREAUTH)(?: |\Z)", re.IGNORECASE)
+_OUTAGE: Final = re.compile(
+    rb"NO \[(?:UNAVAILABLE|SERVERBUG|LIMIT|INUSE|CONTACTADMIN|PRIVACYREQUIRED|OVERQUOTA)[ \]]", re.IGNORECASE
+)
+"""RFC 5530 §3: refusals that say nothing about what was shown."""
 _CODE: Final = re.compile(rb"OK \[CAPABILITY ([ !-Z^-~]+)\]", re.IGNORECASE)
 _DATA: Final = re.compile(rb"CAPABILITY ([ !-Z^-~]+)\Z", re.IGNORECASE)
 
 
 class UpstreamLeg:
-    """One sign-in. `response` is the SASL PLAIN message in base64 (RFC 4616)."""
+    """One sign-in with one proof."""
 
-    def __init__(self, response: Secret, *, starttls: bool) -> None:
+    def __init__(self, proof: Proof, *, starttls: bool) -> None:
         self.state = UpstreamState.GREETING
-        self._response = response
+        self._proof = proof
+        self._mechanism = Mechanism.PLAIN  # the one in use, once chosen
+        self._complaint = b""  # what was said of an error before the NO
         self._starttls = starttls
         self._input = bytearray()
         self._output = bytearray()
@@ -100,7 +106,8 @@ class UpstreamLeg:
         if self._input:
             self._fail("sent octets in clear behind its OK to STARTTLS")
         else:
-            self._authenticate(initial=False)
+            self._capabilities = ()
+            self._choose()
 
     def closed(self) -> None:
         """The upstream closed the connection."""
@@ -146,7 +153,7 @@ class UpstreamLeg:
             return
         self._note(_CODE.match(text, 2))
         if not self._starttls:
-            self._authenticate(initial=self._offers(b"SASL-IR"))
+            self._choose()
         elif self._capabilities:
             self._ask_starttls()
         else:
@@ -171,15 +178,22 @@ class UpstreamLeg:
         self._continues = announced is not None
 
     def _challenge(self, text: bytes) -> None:
-        """The one challenge of PLAIN is empty; some servers leave out the space behind `+`."""
-        if self.state is not UpstreamState.CHALLENGE:
+        """The first challenge is empty; some servers leave out the space behind `+`.
+
+        One that follows our message tells of an error, and wants an answer before the NO (RFC 7628 §3.2.3).
+        """
+        answer = self._mechanism.answer_to_error
+        if self.state is UpstreamState.CHALLENGE:
+            self._respond()
+        elif self.state is UpstreamState.VERDICT and answer is not None and not self._complaint:
+            self._complaint = b" (" + readable(text.removeprefix(b"+").strip()) + b")"
+            self._output += answer + b"\r\n"
+        else:
             self._fail("sent a challenge out of turn", text)
-            return
-        self._respond()
 
     def _tagged(self, text: bytes) -> None:
         if _status(text) != b"OK" or self.state is UpstreamState.CHALLENGE:
-            self._fail(_REFUSED[self.state], text)
+            self._refuse(text)
             return
         self._note(_CODE.match(text))
         match self.state:
@@ -187,6 +201,8 @@ class UpstreamLeg:
                 self._ask_starttls()
             case UpstreamState.STARTTLS:
                 self._switch()
+            case UpstreamState.MECHANISMS:
+                self._choose(asked=True)
             case UpstreamState.VERDICT if not self._capabilities:
                 self._command(b"CAPABILITY", UpstreamState.CAPABILITIES_AFTER)
             case _:
@@ -205,17 +221,42 @@ class UpstreamLeg:
         self.state = UpstreamState.HANDSHAKE
         self._event = Handshake()
 
-    def _authenticate(self, *, initial: bool) -> None:
-        self._capabilities = ()
-        if initial:  # RFC 4959
-            self._command(b"AUTHENTICATE PLAIN " + self._response.reveal_bytes(), UpstreamState.VERDICT)
+    def _choose(self, *, asked: bool = False) -> None:
+        """Choose the mechanism by what is offered; a proof that has but one is shown unasked."""
+        upper = [name.decode("ascii").upper() for name in self._capabilities]
+        offered = [name.removeprefix("AUTH=") for name in upper if name.startswith("AUTH=")]
+        mechanism = self._proof.only or self._proof.chosen(offered)
+        if mechanism is not None:
+            self._authenticate(mechanism)
+        elif asked or self._capabilities:
+            self._fail(f"offers no sign-in by {self._proof.names}")
         else:
-            self._command(b"AUTHENTICATE PLAIN", UpstreamState.CHALLENGE)
+            self._command(b"CAPABILITY", UpstreamState.MECHANISMS)
+
+    def _authenticate(self, mechanism: Mechanism) -> None:
+        self._mechanism = mechanism
+        initial = self._offers(b"SASL-IR")  # RFC 4959
+        self._capabilities = ()
+        command = b"AUTHENTICATE " + mechanism.encode()
+        if initial:
+            self._command(command + b" " + self._message, UpstreamState.VERDICT)
+        else:
+            self._command(command, UpstreamState.CHALLENGE)
+
+    @property
+    def _message(self) -> bytes:
+        return self._proof.messages[self._mechanism].reveal_bytes()
 
     def _respond(self) -> None:
-        self._output += self._response.reveal_bytes() + b"\r\n"
+        self._output += self._message + b"\r\n"
         self._capabilities = ()
         self.state = UpstreamState.VERDICT
+
+    def _refuse(self, text: bytes) -> None:
+        """End by a tagged reply that is no OK: at the verdict the proof is refused, or the server is ill."""
+        judged = self.state is UpstreamState.VERDICT and _status(text) == b"NO"
+        kind = Refused if judged and not _OUTAGE.match(text) else Failed
+        self._fail(_REFUSED[self.state], text + self._complaint, kind)
 
     def _finish(self) -> None:
         if self._offers_unauthenticate:
@@ -246,24 +287,19 @@ class UpstreamLeg:
         self._output += self._tag + b" " + command + b"\r\n"
         self.state = state
 
-    def _fail(self, what: str, said: bytes = b"") -> None:
+    def _fail(self, what: str, said: bytes = b"", kind: type[Failed | Refused] = Failed) -> None:
         cause = f"{what} ({self.state})"
         self.state = UpstreamState.FAILED
         self._input.clear()
         self._output.clear()
-        self._event = Failed(f"{cause}: {quoted(self._without_secret(said))}" if said else cause)
-
-    def _without_secret(self, said: bytes) -> bytes:
-        """Blot out our own secret, should the upstream repeat it in a complaint."""
-        message = self._response.reveal_bytes()
-        password = b64decode(message).rpartition(b"\0")[2]
-        return said.replace(message, b"(hidden)").replace(password, b"(hidden)")
+        self._event = kind(f"{cause}: {quoted(self._proof.without_secrets(said))}" if said else cause)
 
 
 _REFUSED: Final[Mapping[UpstreamState, str]] = {
     UpstreamState.CAPABILITIES: "refused CAPABILITY",
     UpstreamState.STARTTLS: "refused STARTTLS",
-    UpstreamState.CHALLENGE: "refused AUTHENTICATE PLAIN",
+    UpstreamState.MECHANISMS: "refused CAPABILITY",
+    UpstreamState.CHALLENGE: "refused AUTHENTICATE",
     UpstreamState.VERDICT: "refused our sign-in",
     UpstreamState.CAPABILITIES_AFTER: "refused CAPABILITY",
 }

@@ -17,7 +17,8 @@ from proxy.net.tls import CertificateFiles, client_context
 from proxy.server.errors import ServeError
 from proxy.server.places import dav_folder, mail_folder
 from proxy.smtp.upstream import SmtpUpstream
-from proxy.upstreams.authzid import Authzid, login_template
+from proxy.upstreams.authzid import Authzid
+from proxy.upstreams.login import Logins, login_template
 from proxy.upstreams.place import Place
 
 
@@ -89,4 +90,4 @@ def _authzid(told: Upstream, sign_in: SignIn | SubmissionSignIn | None) -> Authz
     if sign_in is None or sign_in.user is None or sign_in.secret_file is None:
         raise ServeError(f"no way to sign in at {told.address}", "write its sign_in")
     secret = Secret(read_secret_text(sign_in.secret_file))
-    return Authzid(user=sign_in.user, secret=secret, login=told.login)
+    return Authzid(user=sign_in.user, secret=secret, logins=Logins(template=told.login))

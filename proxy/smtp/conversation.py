@@ -16,6 +16,7 @@ from proxy.ports import Ports
 from proxy.smtp.client_leg import ClientLeg
 from proxy.smtp.ports import NewSession, Settings, Upstream
 from proxy.smtp.upstream import SignedIn
+from proxy.upstreams.origin import origin_of
 from scopes.model import Service
 
 
@@ -28,7 +29,7 @@ def conversation(
         ports=ports,
         service=Service.SUBMISSION,
         tls=settings.tls,
-        reach=upstream.sign_in,
+        reach=lambda grant: upstream.sign_in(grant, origin_of(connection)),
         session=partial(_session, connection, leg, settings.session),
         now=settings.now,
         handshake_s=settings.handshake_s,

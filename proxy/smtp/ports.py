@@ -14,14 +14,15 @@ from proxy.net.connection import Connection
 from proxy.ports import Attempt
 from proxy.smtp.offer import Offer
 from proxy.smtp.upstream import SignedIn
+from proxy.upstreams.origin import Origin
 from scopes.model import Grant
 
 
 class Upstream(Protocol):
     """What stands behind: `proxy.smtp.upstream.SmtpUpstream`."""
 
-    async def sign_in(self, grant: Grant) -> SignedIn:
-        """Sign in for the grant's account. Raises `UpstreamFailure`."""
+    async def sign_in(self, grant: Grant, origin: Origin) -> SignedIn:
+        """Sign in for the grant's account, whose client came from `origin`. Raises `UpstreamFailure`."""
 
 
 class Session(Protocol):

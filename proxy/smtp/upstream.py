@@ -8,9 +8,10 @@ from dataclasses import dataclass, field
 from proxy.limits import UPSTREAM_CONNECT_S, UPSTREAM_SIGN_IN_S
 from proxy.net.connection import Connection
 from proxy.smtp.upstream_leg import UpstreamLeg
-from proxy.upstreams.authzid import Authzid
+from proxy.upstreams.origin import Origin
 from proxy.upstreams.place import Place
-from proxy.upstreams.signing_in import sign_in_at
+from proxy.upstreams.proof import Proof, SignInAs
+from proxy.upstreams.signing_in import proven, sign_in_at
 from scopes.model import Grant
 
 
@@ -30,7 +31,7 @@ class SmtpUpstream:
     """One upstream and our way to sign in there."""
 
     place: Place
-    sign_in_as: Authzid | None
+    sign_in_as: SignInAs | None
     """None signs in as nobody: kind `none`."""
     name: str = "localhost"
     """What we call ourselves in EHLO: a host name in ASCII."""
@@ -38,11 +39,17 @@ class SmtpUpstream:
     sign_in_s: float = UPSTREAM_SIGN_IN_S
     """From the first octet sent to the upstream's last reply, connecting included."""
 
-    async def sign_in(self, grant: Grant) -> SignedIn:
-        """Sign in for the grant's account. Raises `UpstreamFailure`."""
-        response = None if self.sign_in_as is None else self.sign_in_as.plain(grant)
-        leg = UpstreamLeg(self.name, response, starttls=self.place.needs_starttls)
-        connection, ready = await sign_in_at(
-            self.place, leg, connect_s=self.connect_s, sign_in_s=self.sign_in_s
-        )
-        return SignedIn(connection=connection, extensions=ready.extensions, rest=ready.rest)
+    async def sign_in(self, grant: Grant, origin: Origin | None = None) -> SignedIn:
+        """Sign in for the grant's account, whose client came from `origin`. Raises `UpstreamFailure`."""
+        del origin  # this upstream is not told
+
+        async def attempt(proof: Proof | None, within_s: float) -> SignedIn:
+            leg = UpstreamLeg(self.name, proof, starttls=self.place.needs_starttls)
+            connection, ready = await sign_in_at(
+                self.place, leg, connect_s=self.connect_s, sign_in_s=within_s
+            )
+            return SignedIn(connection=connection, extensions=ready.extensions, rest=ready.rest)
+
+        if self.sign_in_as is None:
+            return await attempt(None, self.sign_in_s)
+        return await proven(self.sign_in_as, grant, attempt, within_s=self.sign_in_s)

@@ -1,4 +1,4 @@
-"""The upstream's side of a sign-in: greeting, EHLO, STARTTLS, EHLO again, AUTH PLAIN. Octets in, events out.
+"""The upstream's side of a sign-in: greeting, EHLO, STARTTLS, EHLO again, AUTH. Octets in, events out.
 
 Pure. The shell feeds what it received, sends what `take_output` gives and obeys the event of `next`. The leg
 ends `READY` or `FAILED`; every surprise fails, and what failed is text for the log alone, never for a client.
@@ -6,24 +6,23 @@ After STARTTLS nothing said before it counts, and octets in clear behind its 220
 CVE-2011-0411). There is no way back to HELO: a server that knows no EHLO knows neither TLS nor AUTH. All that
 the upstream says is bounded.
 
-Without a response there is no AUTH: the upstream takes mail from us as it is (sign-in kind `none`).
+Without a proof there is no AUTH: the upstream takes mail from us as it is (sign-in kind `none`).
 """
 
 from __future__ import annotations
 
 import re
-from base64 import b64decode
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from types import MappingProxyType
 from typing import Final
 
-from auth.secret import Secret
 from proxy.limits import IMAP_SASL_LINE_OCTETS, UPSTREAM_PREAMBLE_OCTETS
 from proxy.logtext import quoted
 from proxy.smtp.reply import Reply, ReplyFault, ReplyReader
-from proxy.upstreams.signing_in import Failed, Handshake
+from proxy.upstreams.proof import Mechanism, Proof, readable
+from proxy.upstreams.signing_in import Failed, Handshake, Refused
 
 
 class UpstreamState(StrEnum):
@@ -48,7 +47,7 @@ class Ready:
     rest: bytes = field(repr=False)
 
 
-Event = Handshake | Ready | Failed
+Event = Handshake | Ready | Failed | Refused
 
 _COMMAND_OCTETS: Final = 512
 """RFC 5321 §4.5.3.1.4; RFC 4954 §4: a longer AUTH must leave its initial response for later."""
@@ -57,12 +56,14 @@ _KEYWORD: Final = re.compile(rb"([A-Za-z0-9][A-Za-z0-9-]*)(?:[ =]([ -~]*))?")
 
 
 class UpstreamLeg:
-    """One sign-in. `name` is ours for EHLO; `response` the SASL PLAIN message in base64 (RFC 4616)."""
+    """One sign-in with one proof, or none. `name` is ours for EHLO."""
 
-    def __init__(self, name: str, response: Secret | None, *, starttls: bool) -> None:
+    def __init__(self, name: str, proof: Proof | None, *, starttls: bool) -> None:
         self.state = UpstreamState.GREETING
         self._name = name.encode("ascii")
-        self._response = response
+        self._proof = proof
+        self._mechanism = Mechanism.PLAIN  # the one in use, once chosen
+        self._complaint = b""  # what was said of an error before the refusal
         self._starttls = starttls
         self._replies = ReplyReader()
         self._output = bytearray()
@@ -136,10 +137,10 @@ class UpstreamLeg:
         self._extensions = _extensions(reply.lines[1:])
         if self._starttls and self.state is UpstreamState.EHLO:
             self._ask_starttls()
-        elif self._response is None:
+        elif self._proof is None:
             self._finish()
         else:
-            self._authenticate(self._response)
+            self._authenticate(self._proof)
 
     def _ask_starttls(self) -> None:
         if "STARTTLS" not in self._extensions:
@@ -156,31 +157,38 @@ class UpstreamLeg:
             self.state = UpstreamState.HANDSHAKE
             self._event = Handshake()
 
-    def _authenticate(self, response: Secret) -> None:
-        if "PLAIN" not in self._extensions.get("AUTH", "").upper().split():
-            self._fail("does not offer AUTH PLAIN")
+    def _authenticate(self, proof: Proof) -> None:
+        mechanism = proof.chosen(self._extensions.get("AUTH", "").upper().split())
+        if mechanism is None:
+            self._fail(f"does not offer AUTH {proof.names}")
             return
-        message = response.reveal_bytes()
-        whole = b"AUTH PLAIN " + message
+        self._mechanism = mechanism
+        message = proof.messages[mechanism].reveal_bytes()
+        command = b"AUTH " + mechanism.encode()
         if len(message) + 2 > IMAP_SASL_LINE_OCTETS:
             self._fail(f"would get a response of more than {IMAP_SASL_LINE_OCTETS} octets")
-        elif len(whole) + 2 > _COMMAND_OCTETS:
-            self._command(b"AUTH PLAIN", UpstreamState.CHALLENGE)
+        elif len(command) + 1 + len(message) + 2 > _COMMAND_OCTETS:
+            self._command(command, UpstreamState.CHALLENGE)
         else:
-            self._command(whole, UpstreamState.VERDICT)
+            self._command(command + b" " + message, UpstreamState.VERDICT)
 
     def _challenged(self, reply: Reply) -> None:
-        """RFC 4954 §4: 334 asks for the response; PLAIN has one challenge, and it is empty."""
-        if reply.code != 334 or self._response is None:
-            self._fail("refused AUTH PLAIN", reply)
+        """RFC 4954 §4: 334 asks for the response; the first challenge of what we speak is empty."""
+        if reply.code != 334 or self._proof is None:
+            self._fail("refused AUTH", reply)
             return
-        self._command(self._response.reveal_bytes(), UpstreamState.VERDICT)
+        self._command(self._proof.messages[self._mechanism].reveal_bytes(), UpstreamState.VERDICT)
 
     def _judged(self, reply: Reply) -> None:
+        """A 334 here tells of an error, and wants an answer before the refusal (RFC 7628 §3.2.3)."""
+        answer = self._mechanism.answer_to_error
         if reply.code == 235:
             self._finish()
-        else:
-            self._fail("refused our sign-in", reply)
+        elif reply.code == 334 and answer is not None and not self._complaint:
+            self._complaint = b" (" + readable(reply.lines[-1].strip()) + b")"
+            self._command(answer, UpstreamState.VERDICT)
+        else:  # RFC 4954 §6: 4yz says nothing about what was shown
+            self._fail("refused our sign-in", reply, Refused if reply.code // 100 == 5 else Failed)
 
     def _finish(self) -> None:
         self.state = UpstreamState.READY
@@ -194,22 +202,15 @@ class UpstreamLeg:
         self._output += command + b"\r\n"
         self.state = state
 
-    def _fail(self, what: str, said: Reply | None = None) -> None:
+    def _fail(self, what: str, said: Reply | None = None, kind: type[Failed | Refused] = Failed) -> None:
         cause = f"{what} ({self.state})"
         self.state = UpstreamState.FAILED
         self._replies = ReplyReader()
         self._output.clear()
         if said is not None:
-            cause += f": {quoted(self._without_secret(b'%d %b' % (said.code, b' '.join(said.lines))))}"
-        self._event = Failed(cause)
-
-    def _without_secret(self, said: bytes) -> bytes:
-        """Blot out our own secret, should the upstream repeat it in a complaint."""
-        if self._response is None:
-            return said
-        message = self._response.reveal_bytes()
-        password = b64decode(message).rpartition(b"\0")[2]
-        return said.replace(message, b"(hidden)").replace(password, b"(hidden)")
+            words = b"%d %b%b" % (said.code, b" ".join(said.lines), self._complaint)
+            cause += f": {quoted(words if self._proof is None else self._proof.without_secrets(words))}"
+        self._event = kind(cause)
 
 
 def _extensions(lines: tuple[bytes, ...]) -> dict[str, str]:

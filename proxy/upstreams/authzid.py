@@ -1,22 +1,17 @@
 """Sign-in kind `authzid`: SASL PLAIN as the gate's own user, on behalf of the account. RFC 4616.
 
-The upstream trusts one user of ours to act for others, so no secret of an account is needed. The account's
-login there is made from its primary email, whatever name the client signed in with.
+The upstream trusts one user of ours to act for others, so no secret of an account is needed.
 """
 
 from __future__ import annotations
 
-import re
-from base64 import b64encode
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Final
+from dataclasses import dataclass, field
 
 from auth.secret import Secret
+from proxy.upstreams.login import Logins
 from proxy.upstreams.place import UpstreamFailure
+from proxy.upstreams.proof import Proof, plain
 from scopes.model import Grant
-
-_WORD: Final = re.compile(r"\{(?:email|user|domain)\}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,27 +20,19 @@ class Authzid:
 
     user: str
     secret: Secret
-    login: str = "{email}"
-    """With `{email}`, `{user}` (before the last @) and `{domain}` (behind it) filled in."""
+    logins: Logins = field(default_factory=Logins)
 
-    def plain(self, grant: Grant) -> Secret:
-        """Give the message `authzid NUL authcid NUL password` in base64. Raises `UpstreamFailure`."""
-        parts = (self.login_of(grant).encode(), self.user.encode(), self.secret.reveal_bytes())
-        if any(not part or b"\0" in part for part in parts):
-            raise UpstreamFailure("login, user or secret for the upstream is empty or holds NUL")
-        return Secret(b64encode(b"\0".join(parts)).decode("ascii"))
+    async def proof(self, grant: Grant) -> Proof:
+        """Give the message for this grant. Raises `UpstreamFailure`."""
+        login = self.login_of(grant)
+        if not login:  # that would be the gate's own mailbox (RFC 4616 §2)
+            raise UpstreamFailure("the account's login at the upstream is empty")
+        return plain(authzid=login, authcid=self.user, password=self.secret)
+
+    async def refused(self, grant: Grant, proof: Proof) -> bool:  # noqa: ARG002 - it would be the same again
+        """Another try would be the same one."""
+        return False
 
     def login_of(self, grant: Grant) -> str:
         """Give the account's login at the upstream."""
-        return login_template(self.login)(grant)
-
-
-def login_template(text: str) -> Callable[[Grant], str]:
-    """Give what makes an account's login from the words in braces."""
-
-    def login(grant: Grant) -> str:
-        user, _, domain = grant.email.rpartition("@")
-        words = {"{email}": grant.email, "{user}": user, "{domain}": domain}
-        return _WORD.sub(lambda word: words[word[0]], text)
-
-    return login
+        return self.logins.of(grant)

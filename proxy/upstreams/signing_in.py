@@ -7,11 +7,14 @@ either. What is said is the leg's, a pure state machine of its protocol.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
 from proxy.net.connection import Connection, ConnectionLost
 from proxy.upstreams.place import Place, UpstreamFailure
+from proxy.upstreams.proof import Proof, SignInAs, UpstreamRefusal
+from scopes.model import Grant
 
 R = TypeVar("R")
 R_co = TypeVar("R_co", covariant=True)
@@ -29,6 +32,13 @@ class Failed:
     cause: str
 
 
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """The upstream does not take our proof. `cause` as that of `Failed`."""
+
+    cause: str
+
+
 class Leg(Protocol[R_co]):
     """The upstream's side of a sign-in; what it gives when it is done is the protocol's own."""
 
@@ -36,7 +46,7 @@ class Leg(Protocol[R_co]):
     def state(self) -> str:
         """Where it stands, in words for the log."""
 
-    def next(self) -> Handshake | Failed | R_co | None:
+    def next(self) -> Handshake | Failed | Refused | R_co | None:
         """Give what is to be done, or None when more octets must come first."""
 
     def take_output(self) -> bytes:
@@ -50,6 +60,32 @@ class Leg(Protocol[R_co]):
 
     def secured(self) -> None:
         """Hear that the handshake is done."""
+
+
+async def proven(
+    sign_in_as: SignInAs, grant: Grant, attempt: Callable[[Proof, float], Awaitable[R]], *, within_s: float
+) -> R:
+    """Show the proof for a grant by `attempt`, and a new one where that is worth it, once.
+
+    `within_s` is for all of it; `attempt` is told how much is left. Raises `UpstreamFailure`.
+    """
+    now = asyncio.get_running_loop().time
+    deadline = now() + within_s
+
+    async def shown() -> Proof:
+        try:
+            async with asyncio.timeout_at(deadline):
+                return await sign_in_as.proof(grant)
+        except TimeoutError:
+            raise UpstreamFailure("there was no proof for the upstream in time") from None
+
+    proof = await shown()
+    try:
+        return await attempt(proof, deadline - now())
+    except UpstreamRefusal:
+        if not await sign_in_as.refused(grant, proof):
+            raise
+    return await attempt(await shown(), deadline - now())
 
 
 async def sign_in_at(
@@ -87,6 +123,8 @@ async def _talk(place: Place, leg: Leg[R], connection: Connection, handshake_s: 
             case Handshake():
                 await place.secure(connection, timeout_s=handshake_s)
                 leg.secured()
+            case Refused(cause):
+                raise UpstreamRefusal(f"{place.address} {cause}")
             case Failed(cause):
                 raise UpstreamFailure(f"{place.address} {cause}")
             case ready:

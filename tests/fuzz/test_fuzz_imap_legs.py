@@ -15,7 +15,8 @@ from proxy.entrance import Asked
 from proxy.failures import UNAVAILABLE, House
 from proxy.imap.client_leg import ClientLeg
 from proxy.imap.upstream_leg import Ready, UpstreamLeg, UpstreamState
-from proxy.upstreams.signing_in import Failed, Handshake
+from proxy.upstreams.signing_in import Failed, Handshake, Refused
+from support.proofs import bearer, plain_of
 
 REPLY = re.compile(rb"\* (?:OK|BAD|BYE|CAPABILITY|ID) [ -~]*|\+ [ -~]*|[!-~]+ (?:OK|NO|BAD) [ -~]*")
 SECRET = b"k7mq2xwdhnrp4tvc9zsa"
@@ -125,6 +126,7 @@ PATHS = {
     UpstreamState.CAPABILITIES: b"* OK hello\r\n",
     UpstreamState.STARTTLS: b"* OK [CAPABILITY STARTTLS] hello\r\n",
     UpstreamState.HANDSHAKE: b"* OK [CAPABILITY STARTTLS] hello\r\nw1 OK go\r\n",
+    UpstreamState.MECHANISMS: b"* OK hello\r\n",
     UpstreamState.CHALLENGE: b"* OK hello\r\n",
     UpstreamState.VERDICT: b"* OK hello\r\n+ \r\n",
     UpstreamState.CAPABILITIES_AFTER: b"* OK hello\r\n+ \r\nw1 OK in\r\n",
@@ -134,7 +136,7 @@ PATHS = {
 NEEDS_STARTTLS = (UpstreamState.CAPABILITIES, UpstreamState.STARTTLS, UpstreamState.HANDSHAKE)
 SAYINGS = [
     *b"* + w1 w2 w3 OK NO BAD BYE PREAUTH [CAPABILITY ] CAPABILITY".split(),
-    *b"STARTTLS SASL-IR IMAP4rev1 UNAUTHENTICATE".split(),
+    *b"STARTTLS SASL-IR IMAP4rev1 UNAUTHENTICATE AUTH=XOAUTH2".split(),
     *(b" ", b"\r\n", b"\n", b"{3}", b"\x00", b"\xe4", b"sesame-sesame"),
     RESPONSE.reveal_bytes(),
     b"* OK hello\r\n",
@@ -147,7 +149,8 @@ sayings = st.lists(st.sampled_from(SAYINGS) | st.binary(max_size=4), max_size=40
 @pytest.mark.parametrize("state", UpstreamState)
 @given(data=sayings, at=sizes)
 def test_upstream_leg(state, data, at):
-    leg = UpstreamLeg(RESPONSE, starttls=state in NEEDS_STARTTLS)
+    proof = bearer("sesame-sesame") if state is UpstreamState.MECHANISMS else plain_of(RESPONSE)
+    leg = UpstreamLeg(proof, starttls=state in NEEDS_STARTTLS)
     leg.receive(PATHS[state])
     leg.next()
     assert leg.state is state
@@ -161,7 +164,7 @@ def test_upstream_leg(state, data, at):
                 case Ready(capabilities):
                     assert re.fullmatch(rb"[!-~]+(?: [!-~]+)*", capabilities)
                     assert b"UNAUTHENTICATE" not in capabilities
-                case Failed(cause):
+                case Failed(cause) | Refused(cause):
                     assert cause.isascii()
                     assert cause.isprintable()
                     assert "sesame-sesame" not in cause

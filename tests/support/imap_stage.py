@@ -20,6 +20,7 @@ from proxy.imap.upstream import SignedIn
 from proxy.net.connection import Connection, ConnectionLost
 from proxy.ports import Ports
 from proxy.sessions import Registry
+from proxy.upstreams.origin import Origin
 from scopes.model import Grant, Scope
 from support.sockets import GIVE_UP_S, Tls, connections, tcp_pair, turns
 
@@ -91,7 +92,7 @@ class PlayedUpstream:
     far: Connection | None = None
     cancelled: int = 0
 
-    async def sign_in(self, grant: Grant) -> Any:
+    async def sign_in(self, grant: Grant, origin: Origin) -> Any:
         self.asked.set()
         try:
             await self.holds.wait()

@@ -7,7 +7,7 @@ Each line is one step; a file is read from top to bottom:
     C~ "raw octets\\r\\n" "x" * 5000              S~, U<~ and U>~ too: Python strings, perhaps repeated
     G> name password [acting as NAME]            what the gate function is asked
     G< granted | REASON [label=L] [scopes=a,b]   what it answers; `granted` begins the upstream leg
-    -- [secure] [starttls]                       first line: client under TLS; upstream needs STARTTLS
+    -- [secure] [starttls] [bearer]              first line: client under TLS; upstream wants STARTTLS; OAuth
     -- tls client | tls upstream                 the handshake that is due is done
     -- upstream ready                            the upstream leg is done, whatever it said
     -- closed                                    the gate hangs up
@@ -42,7 +42,10 @@ from proxy.imap import upstream_leg as imap_upstream
 from proxy.smtp import client_leg as smtp_client
 from proxy.smtp import upstream_leg as smtp_upstream
 from proxy.smtp.offer import Offer
+from proxy.upstreams import signing_in
+from proxy.upstreams.proof import Proof
 from scopes.model import Scope
+from support.proofs import bearer, plain_of
 
 HOUSE = House(host="mail.example.org", portal_url="https://mail.example.org/passwords")
 RESPONSE = Secret("YWxpY2VAZXhhbXBsZS5vcmcAZ2F0ZQBvcGVuIHNlc2FtZQ==")  # alice@example.org, gate, open sesame
@@ -53,7 +56,8 @@ ClientLeg = imap_client.ClientLeg | smtp_client.ClientLeg
 UpstreamLeg = imap_upstream.UpstreamLeg | smtp_upstream.UpstreamLeg
 States = set[ClientState | imap_upstream.UpstreamState | smtp_upstream.UpstreamState]
 Handshake = (imap_upstream.Handshake, smtp_upstream.Handshake)
-Failed = (imap_upstream.Failed, smtp_upstream.Failed)
+PLAIN = plain_of(RESPONSE)
+Failed = (signing_in.Failed, signing_in.Refused)
 
 Split = Callable[[bytes], Iterator[bytes]]
 
@@ -125,8 +129,8 @@ class Imap:
         return imap_client.ClientLeg(house, secure=secure)
 
     @staticmethod
-    def upstream(*, starttls: bool) -> UpstreamLeg:
-        return imap_upstream.UpstreamLeg(RESPONSE, starttls=starttls)
+    def upstream(proof: Proof, *, starttls: bool) -> UpstreamLeg:
+        return imap_upstream.UpstreamLeg(proof, starttls=starttls)
 
 
 class Smtp:
@@ -137,8 +141,8 @@ class Smtp:
         return smtp_client.ClientLeg(house, OFFER, secure=secure)
 
     @staticmethod
-    def upstream(*, starttls: bool) -> UpstreamLeg:
-        return smtp_upstream.UpstreamLeg("mail.example.org", RESPONSE, starttls=starttls)
+    def upstream(proof: Proof, *, starttls: bool) -> UpstreamLeg:
+        return smtp_upstream.UpstreamLeg("mail.example.org", proof, starttls=starttls)
 
 
 @dataclass
@@ -149,6 +153,7 @@ class Play:
     legs: type[Imap | Smtp] = Imap
     split: Split = whole
     starttls: bool = False
+    proof: Proof = PLAIN
     upstream: UpstreamLeg | None = None
     to_client: bytearray = field(default_factory=bytearray)
     to_upstream: bytearray = field(default_factory=bytearray)
@@ -190,7 +195,7 @@ class Play:
     def _answer(self, step: Step) -> None:
         outcome, *more = step.words.split()
         if outcome == "granted":
-            self.upstream = self.legs.upstream(starttls=self.starttls)
+            self.upstream = self.legs.upstream(self.proof, starttls=self.starttls)
         else:
             self.client.refused(_refusal(outcome, more))
 
@@ -285,10 +290,11 @@ def play(
     settings = set()
     if steps and steps[0].kind == "--":
         settings = set(steps[0].words.split())
-        if settings <= {"secure", "starttls"}:
+        if settings <= {"secure", "starttls", "bearer"}:
             steps = steps[1:]
     client = legs.client(house, secure="secure" in settings)
-    run = Play(client, legs, split, starttls="starttls" in settings)
+    proof = bearer() if "bearer" in settings else PLAIN
+    run = Play(client, legs, split, starttls="starttls" in settings, proof=proof)
     run._pump()
     return run.run(steps)
 

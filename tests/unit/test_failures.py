@@ -68,7 +68,9 @@ HTTP_WORDS = {
     Reason.UNAVAILABLE: (503, "sign-in is not possible at the moment, try again later"),
     Reason.BUG: (500, "internal error, please tell whoever runs this server"),
 }  # fmt: skip
-TEMPORARY = (Reason.UNAVAILABLE, Reason.BUG, Reason.TOO_MUCH_WORK)
+for words in (WORDS, SMTP_WORDS, HTTP_WORDS):
+    words[Reason.UPSTREAM_REFUSED] = words[Reason.UNAVAILABLE]  # no client hears the difference
+TEMPORARY = (Reason.UNAVAILABLE, Reason.UPSTREAM_REFUSED, Reason.BUG, Reason.TOO_MUCH_WORK)
 
 
 def refusal(reason: Reason, label: str | None = "phone") -> Refusal:

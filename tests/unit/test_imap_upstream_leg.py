@@ -7,10 +7,13 @@ import pytest
 from auth.secret import Secret
 from proxy.imap.upstream_leg import HIDDEN, Ready, UpstreamLeg, UpstreamState
 from proxy.limits import UPSTREAM_PREAMBLE_OCTETS
+from proxy.upstreams.proof import Proof
 from proxy.upstreams.signing_in import Failed, Handshake
+from support.proofs import bearer, plain_of
 
 RESPONSE = Secret(b64encode(b"alice\0gate\0sesame").decode())
 ENCODED = RESPONSE.reveal_bytes()
+PROOF = plain_of(RESPONSE)
 TO_CHALLENGE = b"* OK hello\r\n"
 TO_VERDICT = TO_CHALLENGE + b"+ \r\n"
 
@@ -29,14 +32,17 @@ STARTTLS_PATHS = {
 }
 
 
-def leg(octets: bytes = b"", *, starttls: bool = False) -> UpstreamLeg:
-    made = UpstreamLeg(RESPONSE, starttls=starttls)
+def leg(octets: bytes = b"", *, starttls: bool = False, proof: Proof = PROOF) -> UpstreamLeg:
+    made = UpstreamLeg(proof, starttls=starttls)
     made.receive(octets)
     return made
 
 
 def at(state: UpstreamState) -> UpstreamLeg:
-    made = leg(PATHS[state]) if state in PATHS else leg(STARTTLS_PATHS[state], starttls=True)
+    if state is UpstreamState.MECHANISMS:
+        made = leg(b"* OK hello\r\n", proof=bearer())
+    else:
+        made = leg(PATHS[state]) if state in PATHS else leg(STARTTLS_PATHS[state], starttls=True)
     made.next()
     assert made.state is state
     return made

@@ -7,7 +7,9 @@ import pytest
 from auth.secret import Secret
 from proxy.limits import UPSTREAM_PREAMBLE_OCTETS
 from proxy.smtp.upstream_leg import Ready, UpstreamLeg, UpstreamState
-from proxy.upstreams.signing_in import Failed, Handshake
+from proxy.upstreams.proof import Mechanism
+from proxy.upstreams.signing_in import Failed, Handshake, Refused
+from support.proofs import bearer, plain_of
 from support.transcript import ways, whole
 
 MESSAGE = b64encode(b"alice@example.org\0gate\0open sesame")
@@ -21,8 +23,8 @@ IN = {"SIZE": "1000", "8BITMIME": "", "AUTH": "LOGIN PLAIN"}
 
 
 def leg(response: bytes | None = MESSAGE, *, starttls: bool = False) -> UpstreamLeg:
-    secret = None if response is None else Secret(response.decode())
-    return UpstreamLeg("gate.example.org", secret, starttls=starttls)
+    proof = None if response is None else plain_of(Secret(response.decode()))
+    return UpstreamLeg("gate.example.org", proof, starttls=starttls)
 
 
 def play(made: UpstreamLeg, steps, split=whole):
@@ -90,9 +92,9 @@ FAILED = {
     "AUTH later": ((*HELLO, OFFERS, AUTH, "<454 4.7.0 later"), {}, "'454 4.7.0 later'"),
     "a second challenge": ((*HELLO, OFFERS, AUTH, "<334 more"), {}, "refused our sign-in"),
     "250 to AUTH": ((*HELLO, OFFERS, AUTH, "<250 in"), {}, "refused our sign-in"),
-    "no challenge": ((*HELLO, OFFERS, ">AUTH PLAIN", "<501 no"), {"response": LONG}, "refused AUTH PLAIN"),
+    "no challenge": ((*HELLO, OFFERS, ">AUTH PLAIN", "<501 no"), {"response": LONG}, "refused AUTH"),
     "235 for a challenge": (
-        (*HELLO, OFFERS, ">AUTH PLAIN", "<235 in"), {"response": LONG}, "refused AUTH PLAIN",
+        (*HELLO, OFFERS, ">AUTH PLAIN", "<235 in"), {"response": LONG}, "refused AUTH",
     ),
     "too long": ((*HELLO, OFFERS), {"response": TOO_LONG}, "response of more than 12288 octets"),
     "no STARTTLS": ((*HELLO, OFFERS), {"starttls": True}, "does not offer STARTTLS"),
@@ -112,7 +114,7 @@ def test_failed(name):
     for split in ways().values():
         made = leg(**options)
         event = play(made, steps, split)
-        assert isinstance(event, Failed)
+        assert isinstance(event, Refused if name == "AUTH refused" else Failed)
         assert cause in event.cause
         assert made.state is UpstreamState.FAILED
 
@@ -165,7 +167,7 @@ def test_our_secret_is_blotted_out_of_a_complaint():
     play(made, (*HELLO, OFFERS, AUTH))
     made.receive(b"535 " + MESSAGE + b" is open sesame\r\n")
     event = made.next()
-    assert isinstance(event, Failed)
+    assert isinstance(event, Refused)
     assert event.cause.endswith("'535 (hidden) is (hidden)'")
 
 
@@ -183,3 +185,36 @@ def test_an_end_fails_in_every_state_and_the_log_names_it():
         assert made.state is state
         made.closed()
         assert made.next() == Failed(f"closed the connection ({state})")
+
+
+XOAUTH2 = bearer().messages[Mechanism.XOAUTH2].reveal()
+TOKEN_OFFERS = "<250-mx\r\n250 AUTH LOGIN XOAUTH2"
+ERROR = b64encode(b'{"status":"401","schemes":"bearer"}').decode()
+
+
+@pytest.mark.parametrize("split", ways().values())
+def test_a_token_is_shown_by_the_mechanism_that_is_offered(split):
+    made = UpstreamLeg("gate.example.org", bearer(), starttls=False)
+    event = play(made, (*HELLO, TOKEN_OFFERS, f">AUTH XOAUTH2 {XOAUTH2}", "<235 in"), split)
+    assert isinstance(event, Ready)
+
+
+@pytest.mark.parametrize("split", ways().values())
+def test_a_token_that_is_not_taken_is_complained_of_first(split):
+    made = UpstreamLeg("gate.example.org", bearer(), starttls=False)
+    steps = (*HELLO, TOKEN_OFFERS, f">AUTH XOAUTH2 {XOAUTH2}", f"<334 {ERROR}", ">", "<535 5.7.3 no")
+    event = play(made, steps, split)
+    assert isinstance(event, Refused)
+    assert '"status":"401"' in event.cause
+    assert "ya29" not in event.cause
+
+
+def test_nothing_that_a_token_could_be_shown_by():
+    made = UpstreamLeg("gate.example.org", bearer(), starttls=False)
+    event = play(made, (*HELLO, OFFERS))
+    assert event == Failed(f"does not offer AUTH OAUTHBEARER or XOAUTH2 ({UpstreamState.EHLO})")
+
+
+def test_a_refusal_for_now_says_nothing_about_what_was_shown():
+    made = leg()
+    assert isinstance(play(made, (*HELLO, OFFERS, AUTH, "<454 later")), Failed)

@@ -7,7 +7,9 @@ import pytest
 
 from auth.secret import Secret
 from proxy.upstreams.authzid import Authzid
+from proxy.upstreams.login import Logins
 from proxy.upstreams.place import UpstreamFailure
+from proxy.upstreams.proof import Mechanism
 from scopes.model import Grant, Scope
 
 GRANT = Grant(
@@ -20,8 +22,12 @@ GRANT = Grant(
 GATE = Authzid(user="gate", secret=Secret("sesame"))
 
 
-def test_the_message_names_the_account_then_the_gate():
-    message = GATE.plain(GRANT)
+async def message_of(sign_in: Authzid) -> Secret:
+    return (await sign_in.proof(GRANT)).messages[Mechanism.PLAIN]
+
+
+async def test_the_message_names_the_account_then_the_gate():
+    message = await message_of(GATE)
     assert b64decode(message.reveal()) == b"alice@example.org\0gate\0sesame"
     assert "sesame" not in repr(GATE)
 
@@ -37,15 +43,15 @@ def test_the_message_names_the_account_then_the_gate():
     ],
 )
 def test_login_template(template, login):
-    assert replace(GATE, login=template).login_of(GRANT) == login
+    assert replace(GATE, logins=Logins(template=template)).login_of(GRANT) == login
 
 
 def test_braces_in_an_address_are_not_filled_in():
     assert GATE.login_of(replace(GRANT, email="{domain}@example.org")) == "{domain}@example.org"
 
 
-def test_a_secret_is_sent_in_utf8():
-    assert b64decode(replace(GATE, secret=Secret("ä")).plain(GRANT).reveal()).endswith(b"\0\xc3\xa4")
+async def test_a_secret_is_sent_in_utf8():
+    assert b64decode((await message_of(replace(GATE, secret=Secret("ä")))).reveal()).endswith(b"\0\xc3\xa4")
 
 
 @pytest.mark.parametrize(
@@ -55,10 +61,10 @@ def test_a_secret_is_sent_in_utf8():
         replace(GATE, user="ga\0te"),
         replace(GATE, secret=Secret("")),
         replace(GATE, secret=Secret("a\0b")),
-        replace(GATE, login=""),
+        replace(GATE, logins=Logins(template="")),
     ],
 )
-def test_what_would_change_the_message_fails_closed(sign_in):
+async def test_what_would_change_the_message_fails_closed(sign_in):
     with pytest.raises(UpstreamFailure) as caught:
-        sign_in.plain(GRANT)
+        await sign_in.proof(GRANT)
     assert "a\0b" not in str(caught.value)
