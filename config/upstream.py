@@ -30,6 +30,9 @@ SERVICES: Final = ("imap", "smtp", "contacts", "events")
 
 _AUTHZID_HINT: Final = 'write sign_in = { kind = "authzid", user = "gate", secret_file = "upstream.secret" }'
 
+SubmissionExtension = Literal["CHUNKING", "DSN", "SMTPUTF8"]
+"""As in EHLO."""
+
 T = TypeVar("T")
 
 
@@ -186,11 +189,28 @@ class SmtpUpstream(Upstream):
     sign_in: SubmissionSignIn | None = Field(
         default=None, validate_default=True, description="how the gate signs in there; not for embedded"
     )
+    extensions: tuple[SubmissionExtension, ...] = Field(
+        default=(),
+        description='which of "CHUNKING" (RFC 3030), "DSN" (RFC 3461) and "SMTPUTF8" (RFC 6531) it has; '
+        "clients are offered what all submission servers have",
+    )
 
     @field_validator("insecure")
     @classmethod
     def _insecure_is_said_where_it_is(cls, value: bool, info: ValidationInfo) -> bool:
         return _insecure(value, info)
+
+    @field_validator("extensions")
+    @classmethod
+    def _extensions_fit(
+        cls, value: tuple[SubmissionExtension, ...], info: ValidationInfo
+    ) -> tuple[SubmissionExtension, ...]:
+        address = info.data.get("address")
+        if value and address is not None and address.kind is AddressKind.EMBEDDED:
+            raise wrong("the embedded server has none of them", "take the line out")
+        if len(set(value)) < len(value):
+            raise wrong("names one twice", "write each once")
+        return value
 
     @field_validator("sign_in")
     @classmethod

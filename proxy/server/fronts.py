@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from contextlib import AsyncExitStack
 from functools import partial
 from typing import Final
 
 from auth.store.store import Store
 from config.models import Config
+from config.upstream import SmtpUpstream
 from proxy.dav.authorities import Authorities
 from proxy.dav.front_end import DavFrontEnd
 from proxy.dav.settings import Settings as DavSettings
@@ -21,7 +23,7 @@ from proxy.server.behind import dav_upstream, imap_upstream, submission_upstream
 from proxy.server.listening import Handler
 from proxy.smtp.data import BareNewlines
 from proxy.smtp.front_end import SubmissionFrontEnd
-from proxy.smtp.offer import Offer
+from proxy.smtp.offer import Extra, Offer, extras_of_all
 from proxy.smtp.ports import Settings as SubmissionSettings
 from proxy.smtp.sender import SenderRule
 from proxy.smtp.session import SessionSettings, Submission
@@ -60,11 +62,13 @@ async def front_ends(
 
 def _submission(config: Config, house: House, certificates: Certificates, store: Store) -> SubmissionSettings:
     """Put together what submission is told by the config."""
-    offer = Offer(size_octets=config.policy.message_octets)
+    rule = SenderRule(config.sender_rule)
+    tables = [table for table in (config.upstream.smtp,) if table is not None]
+    offer = Offer(size_octets=config.policy.message_octets, extras=extras_of(tables, rule))
     session = SessionSettings(
         house=house,
         offer=offer,
-        rule=SenderRule(config.sender_rule),
+        rule=rule,
         senders=store,
         bare_newlines=BareNewlines(config.policy.bare_newlines),
     )
@@ -74,6 +78,14 @@ def _submission(config: Config, house: House, certificates: Certificates, store:
         tls=certificates.context,
         session=partial(Submission, settings=session),
     )
+
+
+def extras_of(tables: Iterable[SmtpUpstream], rule: SenderRule) -> tuple[Extra, ...]:
+    """Give what EHLO says beyond the fixed list; no chunks where the header is held to be looked at."""
+    extras = extras_of_all(table.extensions for table in tables)
+    if rule is SenderRule.UPSTREAM:
+        return extras
+    return tuple(extra for extra in extras if extra is not Extra.CHUNKING)
 
 
 def _served(config: Config) -> frozenset[Scope]:

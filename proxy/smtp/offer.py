@@ -5,6 +5,7 @@ No upstream is asked for it: it would be slow, and tell strangers what stands be
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
@@ -27,6 +28,12 @@ class Extra(StrEnum):
     """RFC 3461."""
     CHUNKING = "CHUNKING"
     """RFC 3030."""
+
+
+def extras_of_all(upstreams: Iterable[Iterable[str]]) -> tuple[Extra, ...]:
+    """Give what every submission upstream has, each told by its `extensions`; of no upstream nothing."""
+    known = [frozenset(each) for each in upstreams]
+    return tuple(extra for extra in Extra if known and all(extra in each for each in known))
 
 
 def helo(house: House) -> bytes:

@@ -50,6 +50,9 @@ def test_other_servers_behind(tmp_path: Path, table: str, lines: str) -> None:
         ("smtp", f'address = "smtps://h"\n{NONE}', "sign_in", "shows smtps://h:465 no secret"),
         ("smtp", f'address = "smtp://localhost"\n{NONE}', "sign_in", "every user of this machine"),
         ("smtp", f'address = "smtp://localhost"\ninsecure = true\n{AUTHZID}', "sign_in", "in clear"),
+        ("smtp", 'address = "embedded"\nextensions = ["DSN"]', "extensions", "embedded server has none"),
+        ("smtp", f'address = "unix:/s"\n{NONE}\nextensions = ["DSN", "DSN"]', "extensions", "one twice"),
+        ("smtp", f'address = "unix:/s"\n{NONE}\nextensions = ["dsn"]', "extensions[0]", "'CHUNKING', 'DSN'"),
         ("smtp", f'address = "smtp://192.0.2.1"\n{NONE}', "address", "another machine"),
         ("smtp", f'address = "unix:/s"\n{NONE}\ninsecure = true', "insecure", "no meaning"),
         (
