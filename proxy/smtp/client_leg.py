@@ -156,6 +156,7 @@ class ClientLeg:
             self._error(b"500 5.5.6 authentication exchange line is too long")  # RFC 4954 §6
         else:
             self._error(reply(rejected.why).rstrip())
+            self._hang_up_on_chunk(rejected.verb)
 
     def _line(self, octets: bytes) -> None:
         exchange = self._heard.exchange
@@ -194,7 +195,13 @@ class ClientLeg:
         if found is Verdict.TAKEN:
             return True
         self._error(_REFUSED[found])
+        self._hang_up_on_chunk(verb)
         return False
+
+    def _hang_up_on_chunk(self, verb: bytes) -> None:
+        """Close behind BDAT: octets follow, and they would be read as commands (RFC 3030 §2)."""
+        if verb == b"BDAT":
+            self._bye(b"4.7.0 what follows BDAT is no command")
 
     def _obey(self, request: Request) -> None:
         match request:

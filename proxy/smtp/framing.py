@@ -133,6 +133,12 @@ class Framer:
         self._dropping = self._sasl = False
         return rest
 
+    def take(self, most: int) -> bytes:
+        """Give up to `most` octets that follow the line given last, and are no line."""
+        taken = bytes(self._buffer[:most])
+        self._drop_octets(len(taken))
+        return taken
+
     def next(self) -> Line | Rejected | NeedData:
         """Give what the octets fed so far say, one event a call."""
         if self._dropping and not self._drop():
@@ -150,7 +156,7 @@ class Framer:
             too_long = found[0] == b"\r" and found.end() == limit  # its LF may stand behind the limit
             return self._reject(Why.LINE_TOO_LONG if too_long else Why.BARE_END, found.start())
         line = bytes(self._buffer[: found.start()])
-        self._take(found.end())
+        self._drop_octets(found.end())
         self._sasl = False
         return Line(line)
 
@@ -169,13 +175,13 @@ class Framer:
         """Drop the rest of a refused line; False when its end has not come."""
         end = self._buffer.find(b"\r\n")
         if end < 0:
-            self._take(len(self._buffer) - self._buffer.endswith(b"\r"))
+            self._drop_octets(len(self._buffer) - self._buffer.endswith(b"\r"))
             return False
-        self._take(end + 2)
+        self._drop_octets(end + 2)
         self._dropping = False
         return True
 
-    def _take(self, octets: int) -> None:
+    def _drop_octets(self, octets: int) -> None:
         del self._buffer[:octets]
         self._scanned = 0
 

@@ -31,6 +31,7 @@ from proxy.smtp.framing import (
 
 __all__ = [
     "BadCommand",
+    "Bdat",
     "Command",
     "Framer",
     "Line",
@@ -42,6 +43,7 @@ __all__ = [
     "RcptTo",
     "Rejected",
     "Why",
+    "bdat",
     "mail_from",
     "rcpt_to",
     "reply",
@@ -59,6 +61,7 @@ _PATH: Final = re.compile(
     rf"(?P<local>{_DOT_STRING}|{_QUOTED})(?:@(?P<domain>{_DOMAIN}|{_LITERAL}))?)?>"
 )
 _IS_DOT_STRING: Final = re.compile(rf"{_DOT_STRING}\Z")
+_CHUNK: Final = re.compile(rb"([0-9]{1,20})(?: +(LAST))?\Z", re.IGNORECASE)  # as long as SIZE, RFC 1870 §3
 _ESCAPED: Final = re.compile(r"\\(.)")
 _TO_ESCAPE: Final = re.compile(r'(["\\])')
 
@@ -136,6 +139,27 @@ class RcptTo:
     def wire(self) -> bytes:
         """The command as it goes upstream, with its CRLF."""
         return _written(f"RCPT TO:<{self.recipient}>", self.parameters)
+
+
+@dataclass(frozen=True, slots=True)
+class Bdat:
+    """One chunk of a message. RFC 3030 §2."""
+
+    octets: int
+    last: bool
+
+    @property
+    def wire(self) -> bytes:
+        """The command as it goes upstream, with its CRLF."""
+        return b"BDAT %d%b\r\n" % (self.octets, b" LAST" if self.last else b"")
+
+
+def bdat(argument: bytes) -> Bdat:
+    """Read what stands behind BDAT. Raises BadCommand: nobody knows then how many octets follow."""
+    found = _CHUNK.match(argument)
+    if found is None:
+        raise BadCommand(Why.BAD_ARGUMENT)
+    return Bdat(int(found[1]), found[2] is not None)
 
 
 def mail_from(argument: bytes) -> MailFrom:

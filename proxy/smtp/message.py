@@ -1,30 +1,26 @@
 """One message on its way: from the client's first octet behind DATA to the upstream's last word about it.
 
 It streams: a piece is read from the client when the upstream has taken the one before, so a message costs one
-piece of memory, whatever its size. The final dot goes out alone, after all else and only if the upstream has
-kept silent; up to that moment closing the upstream leaves nothing behind there. From then on only the
-upstream knows, so its reply is awaited even when the client has gone. What is refused in mid-body is drained
-to its true end, within bounds, before the client is told.
+piece of memory, whatever its size. The final dot goes out alone (`last_word`). What is refused in mid-body is
+drained to its true end, within bounds, before the client is told.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 from proxy.limits import SMTP_DRAIN_OCTETS, SMTP_HEADER_OCTETS
 from proxy.smtp.data import BareNewlines, DataDecoder, Taken
 from proxy.smtp.ends import CLOSING, FAILED, SessionEnd, SessionOver, UpstreamLost
+from proxy.smtp.last_word import LastWord, SpokeEarly
 from proxy.smtp.reply import Reply
 from proxy.smtp.sides import ClientSide, Times, UpstreamSide
 from proxy.smtp.transaction import too_large
 
 _DOT: Final = b".\r\n"
 _FAULT: Final = b"554 5.6.0 %b in the message: lines end with CRLF, and NUL is not allowed\r\n"
-_LAST_WORDS_S: Final = 1.0
-"""For what an upstream said before it broke the connection off."""
 
 
 class _RefusedError(Exception):
@@ -33,14 +29,6 @@ class _RefusedError(Exception):
     def __init__(self, words: bytes) -> None:
         super().__init__("message refused")
         self.words = words
-
-
-class _SpokeEarlyError(Exception):
-    """The upstream answered before the message was whole."""
-
-    def __init__(self, reply: Reply) -> None:
-        super().__init__("upstream spoke early")
-        self.reply = reply
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,17 +51,11 @@ class Message:
         self._decoder = DataDecoder(terms.bare_newlines)
         self._held = bytearray()  # for the upstream, not yet sent
         self._ended = False
-        self._limit: asyncio.Timeout | None = None  # while the final dot is not answered
+        self._word = LastWord(client, upstream, times)
 
     def hurry(self) -> bool:
         """Wait a short time only for the upstream's last word; False when the final dot has not gone out."""
-        if self._limit is None:
-            return False
-        soon = asyncio.get_running_loop().time() + self._times.data_end_gone
-        when = self._limit.when()
-        if when is None or soon < when:
-            self._limit.reschedule(soon)
-        return True
+        return self._word.hurry()
 
     async def header(self, *, strict: bool) -> bytes | None:
         """Hold the message back until its header is whole, and give that. Raises `SessionOver`.
@@ -92,15 +74,12 @@ class Message:
         Whatever goes wrong before that reply closes the upstream and ends the session: `SessionOver`.
         """
         try:
-            await self._unless_it_speaks(self._stream())
-            return await self._finish()
+            await self._word.before_the_end(self._stream())
+            return await self._word.behind(_DOT)
         except _RefusedError as refused:
             raise await self._broken(SessionEnd.REFUSED, refused.words) from None
-        except _SpokeEarlyError as early:
-            words = early.reply.wire if early.reply.negative else FAILED
-            raise await self._broken(
-                SessionEnd.UPSTREAM, words, "spoke before the message was whole"
-            ) from None
+        except SpokeEarly as early:
+            raise await self._broken(SessionEnd.UPSTREAM, early.words, str(early)) from None
         except UpstreamLost as lost:
             raise await self._broken(SessionEnd.UPSTREAM, FAILED, str(lost)) from None
 
@@ -155,59 +134,6 @@ class Message:
         if taken.ended:
             self._ended = True
             self._client.framer.feed(taken.rest)
-
-    async def _unless_it_speaks(self, work: Coroutine[Any, Any, None]) -> None:
-        """Do `work` while the upstream keeps silent; what it says before the final dot is about the whole."""
-        task = asyncio.ensure_future(work)
-        ear = asyncio.ensure_future(self._upstream.hear())
-        try:
-            await asyncio.wait({task, ear}, return_when=asyncio.FIRST_COMPLETED)
-            if task.done() and isinstance(task.exception(), UpstreamLost):
-                await asyncio.wait({ear}, timeout=_LAST_WORDS_S)
-            if ear.done():
-                raise _SpokeEarlyError(ear.result())
-            task.result()
-        finally:
-            for each in (task, ear):
-                each.cancel()
-            await asyncio.wait({task, ear})
-            for each in (task, ear):
-                if not each.cancelled():
-                    each.exception()  # heard or not, it is no news any more
-
-    async def _finish(self) -> Reply:
-        """Send the final dot, and wait for the upstream's word."""
-        if not self._upstream.silent:
-            raise _SpokeEarlyError(await self._upstream.reply(self._times.data_end_gone))
-        try:
-            async with asyncio.timeout(self._times.data_end) as limit:
-                await self._upstream.say(_DOT)
-                self._limit = limit  # till the kernel has all of it, nothing is delivered
-                reply = await self._final_reply()
-        except TimeoutError:
-            raise UpstreamLost("did not answer the final dot in time") from None
-        finally:
-            self._limit = None
-        if not (reply.positive or reply.negative):
-            raise UpstreamLost("answered the final dot with what is no outcome")
-        return reply
-
-    async def _final_reply(self) -> Reply:
-        """Wait for the reply to the final dot; a client that vanishes shortens the wait, and no more."""
-        answer = asyncio.ensure_future(self._upstream.reply(None))
-        watch = asyncio.ensure_future(self._client.hold())
-        try:
-            await asyncio.wait({answer, watch}, return_when=asyncio.FIRST_COMPLETED)
-            if not answer.done():
-                self.hurry()
-            return await answer
-        finally:
-            for each in (answer, watch):
-                each.cancel()
-            await asyncio.wait({answer, watch})
-            for each in (answer, watch):
-                if not each.cancelled():
-                    each.exception()
 
     async def _broken(self, end: SessionEnd, words: bytes, cause: str = "") -> SessionOver:
         """Close the upstream without the final dot, let the client end its message, and give the end."""

@@ -5,7 +5,7 @@ MAIL, which go upstream together where it pipelines; every reply goes back in it
 asked the client is heard, up to a bound, so one that vanishes ends the session at once.
 
 A 250 is only ever the upstream's own. When the upstream is lost the client hears 451, then 421. A cut closes
-the upstream in the same moment, and with it every message whose final dot has not gone out.
+the upstream in the same moment, and with it every message whose end has not gone out.
 """
 
 from __future__ import annotations
@@ -24,24 +24,27 @@ from proxy.limits import CLOSE_S, SMTP_PIPELINE_COMMANDS
 from proxy.net.connection import Connection, ConnectionLost
 from proxy.ports import Attempt
 from proxy.smtp import ends
+from proxy.smtp.chunk import Chunk, throw_away
 from proxy.smtp.data import BareNewlines
 from proxy.smtp.ends import SessionEnd, SessionOver, UpstreamLost
-from proxy.smtp.grammar import Line, NeedData, Rejected
+from proxy.smtp.grammar import Bdat, Line, NeedData, Rejected
 from proxy.smtp.message import Message, Terms
-from proxy.smtp.offer import AUTH, Offer, helo
+from proxy.smtp.offer import AUTH, Extra, Offer, helo
 from proxy.smtp.reply import Reply
 from proxy.smtp.sender import SenderRule, Senders
 from proxy.smtp.sender_check import SenderCheck
 from proxy.smtp.sides import ClientSide, Times, UpstreamSide
-from proxy.smtp.transaction import (
+from proxy.smtp.steps import (
     Forward,
     HangUp,
     Introduce,
     Leave,
     Say,
+    SkipChunk,
+    TakeChunk,
     TakeMessage,
-    Transaction,
 )
+from proxy.smtp.transaction import Transaction
 from proxy.smtp.upstream import SignedIn
 from scopes.model import Grant
 
@@ -68,6 +71,8 @@ class SessionSettings:
     def __post_init__(self) -> None:
         if self.senders is None and self.rule is not SenderRule.UPSTREAM:
             raise ValueError(f"the sender rule {self.rule} needs to know the addresses of accounts")
+        if Extra.CHUNKING in self.offer.extras and self.rule is not SenderRule.UPSTREAM:
+            raise ValueError(f"the sender rule {self.rule} looks at the header, and of chunks none is seen")
 
 
 class Submission:
@@ -89,7 +94,7 @@ class Submission:
         self._transaction = Transaction(upstream.extensions, settings.offer)
         self._check = SenderCheck(self._client, grant, settings.rule, settings.senders)
         self._asked: list[Forward] = []  # for the upstream, their replies not yet given to the client
-        self._message: Message | None = None
+        self._message: Message | Chunk | None = None
         self._messages = 0
         self._task: asyncio.Task[None] | None = None
         self._over: tuple[SessionEnd, bytes] | None = None  # decided by others: cut, expiry, stop
@@ -171,6 +176,7 @@ class Submission:
         if self._over is not None:
             raise SessionOver(*self._over)
         while True:
+            self._mark()
             line = self._client.framer.next()
             if not isinstance(line, NeedData):
                 await self._obey(line)
@@ -196,6 +202,10 @@ class Submission:
                 await self._introduce(extended=extended, reset=reset)
             case TakeMessage():
                 await self._take_message()
+            case TakeChunk(bdat):
+                await self._take_chunk(bdat)
+            case SkipChunk():
+                await self._skip_chunk(step)
             case Leave():
                 await self._leave()
 
@@ -322,6 +332,39 @@ class Submission:
             self._transaction.accepted()
         else:
             self._transaction.closed()
+        await self._tell(reply)
+
+    async def _tell(self, reply: Reply) -> None:
+        """Give the upstream's word about a message; then end, if that was decided meanwhile."""
         await self._client.say(reply.wire)
         if self._over is not None:
             raise SessionOver(*self._over)
+
+    # --- messages in chunks, RFC 3030 -----------------------------------------------------------------------
+
+    def _mark(self) -> None:
+        """A stop of the server waits for a message whose last chunk is still to come."""
+        if self._attempt.under_way != self._transaction.awaits_chunks:
+            self._attempt.under_way = self._transaction.awaits_chunks
+
+    async def _take_chunk(self, bdat: Bdat) -> None:
+        self._mark()
+        self._message = chunk = Chunk(self._client, self._upstream, self._settings.times, bdat)
+        try:
+            reply = await chunk.carry()
+        finally:
+            self._message = None
+        self._transaction.chunk_answered(bdat, reply)
+        self._messages += bdat.last and reply.positive
+        await self._tell(reply)
+        if bdat.last and reply.negative:
+            await self._reset_upstream(b"")  # where a failed BDAT leaves it nobody knows
+
+    async def _skip_chunk(self, step: SkipChunk) -> None:
+        self._mark()
+        await throw_away(self._client, step.octets)
+        await self._client.say(step.reply)
+        if step.resets:
+            self._transaction.closed()
+            await self._reset_upstream(b"")
+        await asyncio.sleep(0)  # nobody else is asked here, and empty chunks may come without end

@@ -33,7 +33,7 @@ class Times:
 
 
 class ClientSide:
-    """What the client says: commands by way of `framer`, messages by `block`."""
+    """What the client says: commands by way of `framer`, messages by `block`, chunks by `octets_of`."""
 
     def __init__(self, connection: Connection, times: Times) -> None:
         self.framer = Framer(LineLimits(command=limits.SMTP_LINE_OCTETS, sasl=limits.SMTP_SASL_LINE_OCTETS))
@@ -71,11 +71,17 @@ class ClientSide:
 
     async def block(self) -> bytes:
         """Give the next octets of a message, first what was held while an answer was due."""
-        if self.framer.held:
-            return self.framer.unread()
+        return self.framer.unread() or await self._receive(limits.SMTP_BLOCK_OCTETS)
+
+    async def octets_of(self, left: int) -> bytes:
+        """Give the next octets of a chunk that has `left` more, likewise; never one behind it."""
+        most = min(left, limits.SMTP_BLOCK_OCTETS)
+        return self.framer.take(most) or await self._receive(most)
+
+    async def _receive(self, most: int) -> bytes:
         try:
             async with asyncio.timeout(self._times.data_block):
-                return _some(await self.connection.receive(limits.SMTP_BLOCK_OCTETS))
+                return _some(await self.connection.receive(most))
         except TimeoutError:
             raise SessionOver(*IDLE) from None
 

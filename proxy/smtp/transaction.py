@@ -6,88 +6,47 @@ come back through `answered`, so that both agree where the transaction stands. O
 forwarded; whatever else there is in SMTP is refused here, because the upstream trusts our address (XCLIENT,
 XFORWARD, PROXY) or because it was not offered.
 
-BDAT ends the session: octets follow it whether we take them or not, and they would be read as commands.
+Octets follow a BDAT whether we take them or not. Where their number is known they are read and go nowhere
+when the chunk is refused (RFC 3030 §2); where it is not, or CHUNKING is not offered, the session ends: they
+would be read as commands.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from enum import StrEnum
 from types import MappingProxyType
 from typing import Final
 
-from proxy.limits import ERRORS_PER_CONNECTION
+from proxy.limits import ERRORS_PER_CONNECTION, SMTP_DRAIN_OCTETS
 from proxy.smtp.grammar import (
     BadCommand,
+    Bdat,
     Command,
     Line,
     MailFrom,
     Parameter,
     Rejected,
+    bdat,
     mail_from,
     rcpt_to,
     reply,
     split,
 )
-from proxy.smtp.offer import Offer
+from proxy.smtp.offer import Extra, Offer
 from proxy.smtp.reply import Reply
-
-
-class Verb(StrEnum):
-    """Commands that the upstream gets."""
-
-    MAIL = "MAIL"
-    RCPT = "RCPT"
-    DATA = "DATA"
-    RSET = "RSET"
-    NOOP = "NOOP"
-    VRFY = "VRFY"
-    QUIT = "QUIT"
-
-
-@dataclass(frozen=True, slots=True)
-class Say:
-    """Answer the client ourselves."""
-
-    reply: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class HangUp:
-    """Say this, and end the session."""
-
-    words: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class Forward:
-    """Send this upstream; its reply is the client's. `sender` is set where a sender is to be checked."""
-
-    verb: Verb
-    command: bytes
-    sender: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Introduce:
-    """Answer EHLO or HELO ourselves; the upstream gets RSET where a transaction was open there."""
-
-    extended: bool
-    reset: bool
-
-
-@dataclass(frozen=True, slots=True)
-class TakeMessage:
-    """Take a message, DATA going upstream when its time has come."""
-
-
-@dataclass(frozen=True, slots=True)
-class Leave:
-    """The client says goodbye."""
-
-
-Step = Say | HangUp | Forward | Introduce | TakeMessage | Leave
+from proxy.smtp.steps import (
+    Forward,
+    HangUp,
+    Introduce,
+    Leave,
+    Say,
+    SkipChunk,
+    Step,
+    TakeChunk,
+    TakeMessage,
+    Verb,
+)
 
 # RFC 3463 §3.6: 5.5.1 invalid command, 5.5.4 invalid arguments.
 _SIGNED_IN: Final = b"503 5.5.1 already signed in\r\n"
@@ -102,9 +61,11 @@ _NOBODY: Final = b"554 5.5.1 no valid recipients\r\n"
 _NOT_OFFERED: Final = b"555 5.5.4 a parameter that is not offered here\r\n"
 _NO_8BITMIME: Final = b"555 5.6.3 the server behind takes no BODY=8BITMIME\r\n"
 _TOO_LARGE: Final = b"552 5.3.4 the message is larger than %d octets\r\n"
-_NO_BDAT: Final = (
-    b"503 5.5.1 CHUNKING is not offered\r\n421 4.7.0 what follows BDAT is no command, closing\r\n"
-)
+_NO_BDAT: Final = b"503 5.5.1 CHUNKING is not offered\r\n"
+_NO_CHUNKING: Final = b"555 5.5.4 the server behind takes no BDAT\r\n"
+_CHUNKS_BEGUN: Final = b"503 5.5.1 the message has begun with BDAT\r\n"
+_CHUNK_FAILED: Final = b"503 5.5.1 a chunk before this one was refused, RSET first\r\n"
+_UNCOUNTED: Final = b"421 4.7.0 what follows BDAT is no command, closing\r\n"
 _TOO_MANY_ERRORS: Final = b"421 4.7.0 too many bad commands\r\n"
 
 _REFUSED: Final[Mapping[bytes, bytes]] = MappingProxyType(
@@ -128,6 +89,9 @@ class _Open:
 
     asked: int = 0  # recipients sent upstream
     taken: int = 0  # and accepted there
+    chunks: bool = False  # the message has begun with BDAT
+    octets: int = 0  # of the chunks that the upstream took
+    failed: bool = False  # a chunk was refused, so is every other one
 
 
 @dataclass(slots=True)
@@ -140,6 +104,7 @@ class Transaction:
     """What we offer."""
     _open: _Open | None = None
     _errors: int = 0
+    _skipped: int = 0  # octets of refused chunks since a message was accepted
     _handlers: Mapping[bytes, Callable[[bytes], Step]] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -154,7 +119,7 @@ class Transaction:
                 b"QUIT": lambda argument: Leave() if not argument else Say(_NO_ARGUMENT),
                 b"EHLO": lambda _: self._introduce(extended=True),
                 b"HELO": lambda _: self._introduce(extended=False),
-                b"BDAT": lambda _: HangUp(_NO_BDAT),
+                b"BDAT": self._bdat,
             }
         )
 
@@ -176,6 +141,19 @@ class Transaction:
             case Verb.RSET if said.positive:
                 self._open = None
 
+    def chunk_answered(self, chunk: Bdat, said: Reply) -> None:
+        """Take notice of the upstream's reply to a chunk; the one to the last is about the message."""
+        if chunk.last:
+            self.accepted() if said.positive else self.closed()
+        elif self._open is not None:
+            self._open.octets += chunk.octets
+            self._open.failed = not said.positive
+
+    @property
+    def awaits_chunks(self) -> bool:
+        """Whether a message has begun, and its last chunk is still to come."""
+        return self._open is not None and self._open.chunks and not self._open.failed
+
     def closed(self) -> None:
         """The transaction is over, by a message or by its refusal."""
         self._open = None
@@ -183,17 +161,19 @@ class Transaction:
     def accepted(self) -> None:
         """A message was taken by the upstream: whoever sends mail is not guessing at commands."""
         self._open = None
-        self._errors = 0
+        self._errors = self._skipped = 0
 
     def _rejected(self, line: Rejected) -> Step:
-        return HangUp(_NO_BDAT) if line.verb == b"BDAT" else Say(reply(line.why))
+        said = reply(line.why)
+        return HangUp(said + _UNCOUNTED) if line.verb == b"BDAT" else Say(said)
 
     def _line(self, line: Line) -> Step:
         try:
             command = split(line.octets)
             return self._command(command)
         except BadCommand as bad:
-            return Say(bad.reply)
+            uncounted = line.octets.lstrip()[:4].upper() == b"BDAT"
+            return HangUp(bad.reply + _UNCOUNTED) if uncounted else Say(bad.reply)
 
     def _command(self, command: Command) -> Step:
         handler = self._handlers.get(command.verb)
@@ -237,6 +217,8 @@ class Transaction:
         recipient = rcpt_to(argument)
         if self._open is None:
             return Say(_MAIL_FIRST)
+        if self._open.chunks:
+            return Say(_CHUNKS_BEGUN)
         said = self._refusal(recipient.parameters, _OF_RCPT)
         if said is not None:
             return Say(said)
@@ -244,14 +226,51 @@ class Transaction:
         return Forward(Verb.RCPT, recipient.wire)
 
     def _data(self, argument: bytes) -> Step:
-        """RFC 5321 §3.3: without a recipient there is nothing to take."""
+        """RFC 3030 §2: a message comes by DATA or by BDAT, never by both."""
         if argument:
             return Say(_NO_ARGUMENT)
+        missing = self._missing()
+        if missing is None and self._open is not None and self._open.chunks:
+            return Say(_CHUNKS_BEGUN)
+        return TakeMessage() if missing is None else Say(missing)
+
+    def _missing(self) -> bytes | None:
+        """Say what is missing for a message: without a recipient there is nothing to take (RFC 5321 §3.3)."""
         if self._open is None:
-            return Say(_MAIL_FIRST)
+            return _MAIL_FIRST
         if not self._open.asked:
-            return Say(_RCPT_FIRST)
-        return TakeMessage() if self._open.taken else Say(_NOBODY)
+            return _RCPT_FIRST
+        return None if self._open.taken else _NOBODY
+
+    def _bdat(self, argument: bytes) -> Step:
+        """RFC 3030 §2: one chunk; when one is refused, so are those that were sent behind it."""
+        if Extra.CHUNKING not in self.promised.extras:
+            return HangUp(_NO_BDAT + _UNCOUNTED)
+        chunk = bdat(argument)
+        missing = self._missing()
+        if missing is not None or self._open is None:
+            return self._skip(chunk, missing or _MAIL_FIRST)
+        refusal = self._refusal_of(chunk, self._open)
+        if refusal is None:
+            self._open.chunks = True
+            return TakeChunk(chunk)
+        self._open.chunks = self._open.failed = True
+        return self._skip(chunk, refusal, resets=chunk.last)
+
+    def _refusal_of(self, chunk: Bdat, begun: _Open) -> bytes | None:
+        most = self.promised.size_octets
+        if begun.failed:
+            return _CHUNK_FAILED
+        if Extra.CHUNKING not in self.offers:
+            return _NO_CHUNKING
+        return too_large(most) if 0 < most < begun.octets + chunk.octets else None
+
+    def _skip(self, chunk: Bdat, said: bytes, *, resets: bool = False) -> Step:
+        """Refuse a chunk. That counts as no bad command: it may have been sent before it could be known."""
+        self._skipped += chunk.octets
+        if self._skipped > SMTP_DRAIN_OCTETS:
+            return HangUp(said + _UNCOUNTED)
+        return SkipChunk(chunk.octets, said, resets)
 
     def _reset(self, argument: bytes) -> Step:
         return Say(_NO_ARGUMENT) if argument else Forward(Verb.RSET, b"RSET\r\n")

@@ -31,7 +31,7 @@ class Sink:
 
     connection: Connection
     answers: dict[str, list[bytes | str | asyncio.Event]] = field(default_factory=dict)
-    """`MAIL`, `RCPT`, `DATA`, … and `.` for the end of a message; an Event holds what follows it."""
+    """`MAIL`, `RCPT`, `DATA`, … and `.` for the end of a message, of the last chunk too; an Event holds."""
     careless: bool = False
     at_octet: int | None = None
     """Of a message: there it says `early`, instead of reading on."""
@@ -46,6 +46,8 @@ class Sink:
     in_message: asyncio.Event = field(default_factory=asyncio.Event)
     dotted: asyncio.Event = field(default_factory=asyncio.Event)
     ended: asyncio.Event = field(default_factory=asyncio.Event)
+    chunks: list[bytes] = field(default_factory=list)
+    """Of the message that comes by BDAT."""
     _input: bytes = b""
 
     def __post_init__(self) -> None:
@@ -68,6 +70,11 @@ class Sink:
             self.ended.set()
 
     async def _obey(self, verb: str) -> None:
+        if verb == "BDAT":
+            await self._chunk(*self.commands[-1].split()[1:])
+            return
+        if verb == "RSET":
+            self.chunks.clear()
         default = {"DATA": b"354 go on\r\n", "QUIT": b"221 2.0.0 bye\r\n", "VRFY": b"252 2.0.0 perhaps\r\n"}
         said = await self._answer(verb, default.get(verb, b"250 2.0.0 Ok\r\n"))
         if verb == "DATA" and said.startswith(b"354"):
@@ -104,6 +111,30 @@ class Sink:
         if not text:
             return
         self.messages.append(text if self.careless else text.removesuffix(b".\r\n"))
+        self.dotted.set()
+        await self._answer(".", b"250 2.0.0 Ok: queued as %d\r\n" % len(self.messages))
+
+    async def _chunk(self, octets: bytes, last: bytes = b"") -> None:
+        """Take as many octets as it is told, whatever they are (RFC 3030 §2)."""
+        self.in_message.set()
+        await self.reads.wait()
+        due = int(octets)
+        while len(self._input) < due:
+            if self.at_octet is not None and len(self._input) >= self.at_octet:
+                self.partial, self.at_octet = self._input, None
+                await self._say(self.early)
+            data = await self._more()
+            if not data:
+                self.partial = b"".join(self.chunks) + self._input
+                raise ConnectionLost("within a chunk")
+            self._input += data
+        self.chunks.append(self._input[:due])
+        self._input = self._input[due:]
+        if not last:
+            await self._answer("BDAT", b"250 2.0.0 Ok: %d octets\r\n" % due)
+            return
+        self.messages.append(b"".join(self.chunks))
+        self.chunks.clear()
         self.dotted.set()
         await self._answer(".", b"250 2.0.0 Ok: queued as %d\r\n" % len(self.messages))
 

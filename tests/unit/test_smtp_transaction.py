@@ -4,19 +4,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy.smtp.grammar import Line, Rejected, Why
+from proxy.smtp.grammar import Bdat, Line, Rejected, Why
 from proxy.smtp.offer import Extra, Offer
 from proxy.smtp.reply import Reply
-from proxy.smtp.transaction import (
+from proxy.smtp.steps import (
     Forward,
     HangUp,
     Introduce,
     Leave,
     Say,
+    SkipChunk,
+    TakeChunk,
     TakeMessage,
-    Transaction,
     Verb,
 )
+from proxy.smtp.transaction import Transaction
 
 ALL = {"SIZE": "", "8BITMIME": "", "PIPELINING": "", "DSN": "", "SMTPUTF8": ""}
 YES, NO = Reply(250, (b"Ok",)), Reply(550, (b"no",))
@@ -205,8 +207,64 @@ def test_too_many_bad_commands_end_the_session_and_a_message_pays_for_them():
     assert step(where, b"XEVIL") == HangUp(b"421 4.7.0 too many bad commands\r\n")
 
 
+UNCOUNTED = b"421 4.7.0 what follows BDAT is no command, closing\r\n"
+CHUNKS = {**ALL, "CHUNKING": ""}
+
+
+def chunked(offers=CHUNKS) -> Transaction:
+    """A transaction with a recipient, where BDAT is offered."""
+    where = fresh(offers, Extra.CHUNKING)
+    step(where, b"MAIL FROM:<a@b.c>")
+    step(where, b"RCPT TO:<a@b.c>")
+    where.answered(Verb.RCPT, YES)
+    return where
+
+
 def test_bdat_ends_the_session_though_its_line_is_broken():
-    assert isinstance(fresh().step(Rejected(Why.LINE_TOO_LONG, b"BDAT")), HangUp)
+    broken = fresh().step(Rejected(Why.LINE_TOO_LONG, b"BDAT"))
+    assert broken == HangUp(b"500 5.5.2 line too long\r\n" + UNCOUNTED)
+
+
+def test_chunks_are_taken_until_the_last():
+    where = chunked()
+    assert step(where, b"BDAT 600") == TakeChunk(Bdat(600, last=False))
+    where.chunk_answered(Bdat(600, last=False), YES)
+    assert where.awaits_chunks
+    assert step(where, b"BDAT 400 LAST") == TakeChunk(Bdat(400, last=True))
+    where.chunk_answered(Bdat(400, last=True), YES)
+    assert not where.awaits_chunks
+    assert step(where, b"BDAT 0") == SkipChunk(0, b"503 5.5.1 MAIL first\r\n")
+
+
+def test_the_size_counts_over_all_chunks():
+    where = chunked()
+    where.chunk_answered(Bdat(600, last=False), YES)
+    refusal = b"552 5.3.4 the message is larger than 1000 octets\r\n"
+    assert step(where, b"BDAT 401") == SkipChunk(401, refusal)
+    assert step(where, b"BDAT 7 LAST") == SkipChunk(
+        7, b"503 5.5.1 a chunk before this one was refused, RSET first\r\n", resets=True
+    )
+
+
+def test_chunks_that_are_refused_are_no_bad_commands_and_yet_bounded():
+    where = fresh(CHUNKS, Extra.CHUNKING)
+    most = 128 * 1_048_576
+    for _ in range(100):
+        assert isinstance(step(where, b"BDAT %d" % (most // 100)), SkipChunk)
+    assert step(where, b"BDAT %d" % (most // 100)) == HangUp(b"503 5.5.1 MAIL first\r\n" + UNCOUNTED)
+
+
+def test_a_message_pays_for_chunks_that_were_refused():
+    where = fresh(CHUNKS, Extra.CHUNKING)
+    for _ in range(3):
+        assert isinstance(step(where, b"BDAT %d" % (100 * 1_048_576)), SkipChunk)
+        where.accepted()
+
+
+def test_an_upstream_without_chunking_is_told_apart():
+    where = chunked(ALL)
+    assert step(where, b"BDAT 5") == SkipChunk(5, b"555 5.5.4 the server behind takes no BDAT\r\n")
+    assert not where.awaits_chunks
 
 
 @given(st.binary(max_size=60), st.sampled_from([b"MAIL FROM:", b"RCPT TO:", b"VRFY ", b"NOOP ", b""]))
