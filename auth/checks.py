@@ -1,4 +1,4 @@
-"""What is looked at before a deed begins: names, primary passwords, labels, scopes. Pure, but for free names.
+"""What is looked at before a deed begins: names, primary passwords, labels, scopes, limits. Nearly pure.
 
 Each gives its value as it is stored, or raises AccountError with words for a person. What was typed is
 repeated only once it is known to be no secret.
@@ -17,7 +17,7 @@ from auth.ids import looks_like_id
 from auth.secret import Secret
 from auth.store import queries
 from auth.store.store import Tx
-from scopes.model import Scope
+from scopes.model import Limits, Scope, in_order
 
 PRIMARY_CHARS_LEAST: Final = 8
 """NIST SP 800-63B §5.1.1.1; a second factor always stands beside it."""
@@ -124,3 +124,14 @@ def checked_scopes(scopes: Collection[Scope]) -> frozenset[Scope]:
             f"choose at least one of: {', '.join(Scope)}",
         )
     return frozenset(scopes)
+
+
+def check_limits(limits: Limits, scopes: Collection[Scope]) -> None:
+    """See that the limits leave every scope something to open."""
+    beyond = in_order(set(scopes) - {Scope.MAIL})
+    if limits.send_only and beyond:
+        raise AccountError(
+            Problem.BAD_LIMITS,
+            f"an app password that only sends does not open {' or '.join(beyond)}",
+            f"leave {' and '.join(beyond)} out, or let it read too",
+        )

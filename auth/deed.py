@@ -59,6 +59,7 @@ class Problem(StrEnum):
     BAD_LABEL = "bad label"
     LABEL_TAKEN = "label taken"
     NO_SCOPES = "no scopes"
+    BAD_LIMITS = "bad limits"
     BAD_EXPIRY = "bad expiry"
     TOO_MANY_APP_PASSWORDS = "too many app passwords"
     NO_SUCH_APP_PASSWORD = "no such app password"  # noqa: S105

@@ -49,6 +49,8 @@ _REASONS: Final[Mapping[Decision, Reason]] = MappingProxyType(
     {
         Decision.EXPIRED: Reason.EXPIRED,
         Decision.WRONG_SCOPE: Reason.WRONG_SCOPE,
+        Decision.READ_ONLY: Reason.READ_ONLY,
+        Decision.SEND_ONLY: Reason.SEND_ONLY,
         Decision.ADDRESS_NOT_ALLOWED: Reason.ADDRESS_NOT_ALLOWED,
     }
 )

@@ -15,7 +15,7 @@ from typing import Final
 
 from auth import apppassword, ids
 from auth.apppassword import AppPassword, verifier_message
-from auth.checks import checked_label, checked_scopes, folded
+from auth.checks import check_limits, checked_label, checked_scopes, folded
 from auth.deed import (
     AccountError,
     Actor,
@@ -71,6 +71,7 @@ class Mint:
     async def mint(self, name: str, request: MintRequest, actor: Actor, proof: Proof | None) -> Minted:
         """Make one; see `Accounts.mint`."""
         label, scopes = checked_label(request.label), checked_scopes(request.scopes)
+        check_limits(request.limits, scopes)
         if request.expires_at is not None and request.expires_at <= self._terms.now():
             raise AccountError(Problem.BAD_EXPIRY, "it would have expired already", "choose a time to come")
         claim = await self._prover.claim(name, actor, proof)
@@ -165,6 +166,10 @@ def _described(row: AppPasswordRow) -> str:
     said = [" ".join(in_order(row.scopes))]
     if row.expires_at is not None:
         said.append(f"until {datetime.fromtimestamp(row.expires_at, UTC):%Y-%m-%dT%H:%M:%SZ}")
+    if row.limits.read_only:
+        said.append("read-only")
+    if row.limits.send_only:
+        said.append("send-only")
     if row.limits.networks:
         said.append(f"from {' '.join(map(str, row.limits.networks))}")
     return ", ".join(said)

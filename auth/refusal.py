@@ -1,6 +1,6 @@
 """Why a sign-in was refused: one closed enum, mapped to wire replies in `proxy.failures`.
 
-A reason that says more than "wrong" (revoked, expired, wrong scope, address) is given only when the whole
+A reason that says more than "wrong" (revoked, expired, wrong scope, limits) is given only when the whole
 secret matched, so that only its holder hears it. The `OUTAGES` are temporary: they say
 nothing about the secret, and no client may take them for a wrong password.
 """
@@ -24,6 +24,10 @@ class Reason(StrEnum):
     REVOKED = "revoked"
     EXPIRED = "expired"
     WRONG_SCOPE = "wrong scope"
+    READ_ONLY = "read only"
+    """It only reads, and was used to send."""
+    SEND_ONLY = "send only"
+    """It only sends, and was used to read."""
     ADDRESS_NOT_ALLOWED = "address not allowed"
     TOO_MUCH_WORK = "too much work"
     """A wrong secret from an address that has failed too often."""

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from enum import StrEnum
 from ipaddress import IPv6Address
 from types import MappingProxyType
+from typing import Final
 
 from scopes.model import Grant, IPAddress, Network, Scope, Service
 
@@ -21,6 +22,10 @@ class Decision(StrEnum):
     PERMITTED = "permitted"
     EXPIRED = "expired"
     WRONG_SCOPE = "wrong scope"
+    READ_ONLY = "read only"
+    """The service sends, and the grant only reads."""
+    SEND_ONLY = "send only"
+    """The service reads, and the grant only sends."""
     ADDRESS_NOT_ALLOWED = "address not allowed"
 
 
@@ -32,6 +37,10 @@ OPENED_BY: Mapping[Service, frozenset[Scope]] = MappingProxyType(
     }
 )
 """Any one of these scopes opens the service."""
+READS: Final = frozenset({Service.DAV})
+"""Services that a read-only grant may use; each then refuses every change. IMAP does not refuse any yet."""
+SENDS: Final = frozenset({Service.SUBMISSION})
+"""Services that a send-only grant may use."""
 
 
 def permits(grant: Grant, service: Service, peer: IPAddress | None, now: float) -> Decision:
@@ -43,6 +52,10 @@ def permits(grant: Grant, service: Service, peer: IPAddress | None, now: float) 
         return Decision.EXPIRED
     if not grant.scopes & OPENED_BY.get(service, frozenset()):
         return Decision.WRONG_SCOPE
+    if grant.limits.read_only and service not in READS:
+        return Decision.READ_ONLY
+    if grant.limits.send_only and service not in SENDS:
+        return Decision.SEND_ONLY
     if grant.limits.networks and not _within(peer, grant.limits.networks):
         return Decision.ADDRESS_NOT_ALLOWED
     return Decision.PERMITTED

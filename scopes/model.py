@@ -43,6 +43,15 @@ class Limits:
 
     networks: tuple[Network, ...] = ()
     """Where the client may come from; empty means anywhere."""
+    read_only: bool = False
+    """It reads and changes nothing: no submission, no write by IMAP or DAV."""
+    send_only: bool = False
+    """It hands in messages and reads nothing: submission alone."""
+
+    def __post_init__(self) -> None:
+        """Refuse what would open nothing at all."""
+        if self.read_only and self.send_only:
+            raise ValueError("an app password cannot be for reading alone and for sending alone")
 
 
 class IdentityKind(StrEnum):

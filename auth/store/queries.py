@@ -178,13 +178,28 @@ def is_active(row: AppPasswordRow, now: float) -> bool:
 
 
 def limits_text(limits: Limits) -> str:
-    """Write limits as they are stored."""
-    return json.dumps({"networks": [str(network) for network in limits.networks]})
+    """Write limits as they are stored: every one by name, those that do not narrow too."""
+    return json.dumps(
+        {
+            "networks": [str(network) for network in limits.networks],
+            "read_only": limits.read_only,
+            "send_only": limits.send_only,
+        }
+    )
 
 
 def _limits(text: str) -> Limits:
+    """Read limits; a limit that is not known here, or one missing beside others, is never taken for none."""
     match json.loads(text):
-        case {"networks": [*networks], **rest} if not rest:
+        case {
+            "networks": [*networks],
+            "read_only": bool(read_only),
+            "send_only": bool(send_only),
+            **rest,
+        } if not rest:
+            within = tuple(ip_network(network) for network in networks)
+            return Limits(networks=within, read_only=read_only, send_only=send_only)
+        case {"networks": [*networks], **rest} if not rest:  # made when there was no other limit
             return Limits(networks=tuple(ip_network(network) for network in networks))
         case _:
             raise ValueError

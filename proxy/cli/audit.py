@@ -71,6 +71,8 @@ def _facts(entry: AuditEntry, row: AppPasswordRow | None) -> dict[str, Any]:
         "selector": None if row is None else row.selector,
         "scopes": None if row is None else list(in_order(row.scopes)),
         "networks": None if row is None else [str(network) for network in row.limits.networks],
+        "read_only": None if row is None else row.limits.read_only,
+        "send_only": None if row is None else row.limits.send_only,
         "expires_at": None if row is None else Moment(row.expires_at).iso,
         "detail": entry.detail,
     }

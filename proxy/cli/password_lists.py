@@ -152,6 +152,8 @@ def active_facts(row: AppPasswordRow, uses: Uses, now: float) -> dict[str, Any]:
         "selector": row.selector,
         "scopes": list(in_order(row.scopes)),
         "networks": [str(network) for network in row.limits.networks],
+        "read_only": row.limits.read_only,
+        "send_only": row.limits.send_only,
         "created_at": Moment(row.created_at).iso,
         "created_by": row.created_by,
         "perhaps_never_shown": row.shown_at is None,
@@ -218,6 +220,10 @@ def _remarks(row: AppPasswordRow, now: float) -> str:
     if row.expires_at is not None and expires_soon(row, now):
         days = round((row.expires_at - now) / DAY_S)
         parts.append(f"expires in {counted(days, 'day')}" if days else "expires in less than a day")
+    if row.limits.read_only:
+        parts.append("read-only")
+    if row.limits.send_only:
+        parts.append("send-only")
     if row.limits.networks:
         parts.append("only from " + ", ".join(str(network) for network in row.limits.networks))
     return "; ".join([*parts, *filter(None, [_shown(row)])])

@@ -71,6 +71,8 @@ class CreateOptions(TypedDict):
     scopes: tuple[str, ...]
     expires: int | None
     networks: tuple[Network, ...]
+    read_only: bool
+    send_only: bool
     primary_file: str | None
     code: str | None
     as_operator: bool
@@ -104,6 +106,8 @@ password.add_command(history)
     multiple=True,
     help="Good only from this address or network. Repeatable.",
 )
+@click.option("--read-only", is_flag=True, help="It reads and changes nothing, and sends no mail.")
+@click.option("--send-only", is_flag=True, help="It sends mail and reads nothing; for scope mail alone.")
 @primary_file_option("Read the primary password from FILE.")
 @click.option("--code", metavar="CODE", help="A fresh code of the second factor, or a recovery code.")
 @click.option("--operator", "as_operator", is_flag=True, help="Spare the proof; written in the audit trail.")
@@ -119,7 +123,7 @@ def create(invocation: Invocation, email: str, **options: Unpack[CreateOptions])
         label=options["label"],
         scopes=frozenset(map(Scope, options["scopes"])),
         expires_at=options["expires"],
-        limits=Limits(networks=tuple(dict.fromkeys(options["networks"]))),
+        limits=_limits(options),
     )
     primary_file, code, as_operator = options["primary_file"], options["code"], options["as_operator"]
     if as_operator and (primary_file is not None or code is not None):
@@ -176,6 +180,17 @@ def revoke_all(invocation: Invocation, email: str, yes: bool, as_json: bool) -> 
     else:
         say(cut.text)
     cut.warn()
+
+
+def _limits(options: CreateOptions) -> Limits:
+    """Take the limits; raises click.UsageError for two that leave nothing."""
+    if options["read_only"] and options["send_only"]:
+        raise click.UsageError("--read-only and --send-only leave nothing to open; say one of them")
+    return Limits(
+        networks=tuple(dict.fromkeys(options["networks"])),
+        read_only=options["read_only"],
+        send_only=options["send_only"],
+    )
 
 
 def _must_have_a_primary(account: AccountRow) -> None:

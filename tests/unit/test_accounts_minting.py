@@ -134,10 +134,14 @@ async def test_the_audit_trail_says_what_the_app_password_may(tmp_path):
         await here.enrolled()
         await here.mint("all", scopes=[Scope.EVENTS, Scope.CONTACTS, Scope.MAIL])
         await here.mint("short", expires_at=1_893_456_000, scopes=[Scope.EVENTS])
+        await here.mint("reader", limits=Limits(read_only=True))
+        await here.mint("printer", limits=Limits(send_only=True, networks=networks[:1]))
         await here.mint("narrow", limits=Limits(networks=networks), expires_at=1_893_456_000)
         assert [entry.detail for entry in (await here.accounts.audit())[2:]] == [
             "mail contacts events, without the owner's proof",
             "events, until 2030-01-01T00:00:00Z, without the owner's proof",
+            "mail, read-only, without the owner's proof",
+            "mail, send-only, from 192.0.2.0/24, without the owner's proof",
             "mail, until 2030-01-01T00:00:00Z, from 192.0.2.0/24 2001:db8::/32, without the owner's proof",
         ]
 
@@ -146,6 +150,9 @@ async def test_scopes_and_expiry_make_sense(tmp_path):
     async with office(tmp_path) as here:
         await here.enrolled()
         assert await refusal(here.mint(scopes=())) is Problem.NO_SCOPES
+        sender = Limits(send_only=True)
+        for scopes in ([Scope.MAIL, Scope.EVENTS], [Scope.CONTACTS]):
+            assert await refusal(here.mint(scopes=scopes, limits=sender)) is Problem.BAD_LIMITS
         assert await refusal(here.mint(expires_at=int(here.clock.now))) is Problem.BAD_EXPIRY
 
 

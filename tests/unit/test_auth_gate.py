@@ -147,6 +147,16 @@ async def test_an_address_outside_the_limits(house):
     assert isinstance(await house.admit(ALICE, secret, peer=ip_address("198.51.100.7")), Grant)
 
 
+async def test_limits_of_use_are_told_to_the_holder_of_the_secret_alone(house):
+    _, reading = house.add(house.alice, scopes=(Scope.MAIL, Scope.EVENTS), limits=Limits(read_only=True))
+    _, sending = house.add(house.alice, limits=Limits(send_only=True))
+    assert isinstance(await house.admit(ALICE, reading, Service.DAV), Grant)
+    assert (await house.admit(ALICE, reading, Service.SUBMISSION)).reason is Reason.READ_ONLY
+    assert isinstance(await house.admit(ALICE, sending, Service.SUBMISSION), Grant)
+    assert (await house.admit(ALICE, sending)).reason is Reason.SEND_ONLY
+    assert (await house.admit(ALICE, wrong_verifier(sending))) == BAD
+
+
 async def test_the_cost_is_the_same_for_one_and_for_25(house):
     async def cost(secret):
         before = (house.store.statements, house.store.calls["feed_mark"], house.hasher.calls["app"])

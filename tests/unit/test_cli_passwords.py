@@ -128,6 +128,7 @@ def test_what_cannot_be_is_said_before_secrets_are_asked_for(house: House, seed:
         ("--operator", "--from", "fe80::1%eth0"),
         ("--operator", "--from", "10.0.0.1/33"),
         ("--operator", "--scope", "everything"),
+        ("--operator", "--read-only", "--send-only"),
     ],
 )
 def test_wrong_usage(house: House, seed: Secret, options: tuple[str, ...]) -> None:
@@ -177,6 +178,25 @@ def test_days_are_counted_as_people_do() -> None:
 def test_a_network_named_twice_is_kept_once(house: House, seed: Secret) -> None:
     minted(house, "phone", "--from", "10.0.0.0/8", "--from", "10.0.0.0/8", "--from", "192.0.2.1")
     assert house.ask("password", "list", ALICE)[0]["networks"] == ["10.0.0.0/8", "192.0.2.1/32"]
+
+
+def test_what_only_reads_or_only_sends_is_shown(house: House, seed: Secret) -> None:
+    minted(house, "archive", "--read-only")
+    minted(house, "printer", "--send-only", "--from", "192.0.2.7")
+    minted(house, "phone")
+    listed = house.ask("password", "list", ALICE)
+    assert {one["label"]: (one["read_only"], one["send_only"]) for one in listed} == {
+        "archive": (True, False),
+        "printer": (False, True),
+        "phone": (False, False),
+    }
+    screen = house.run("password", "list", ALICE).stdout
+    assert "read-only" in screen
+    assert "send-only; only from 192.0.2.7/32" in screen
+    assert [one["read_only"] for one in house.ask("audit", ALICE)[-3:]] == [True, False, False]
+    options = ("--label", "all", "--scope", "mail", "--scope", "events", "--operator", "--send-only")
+    done = house.run("password", "create", ALICE, *options)
+    assert (done.exit_code, "leave events out" in done.stderr) == (1, True)
 
 
 @pytest.mark.parametrize("key", ["id", "label", "selector"])
@@ -289,7 +309,7 @@ def test_audit(house: House, seed: Secret) -> None:
     mint = house.ask("audit", ALICE)[-1]
     assert (mint["label"], mint["actor"]["kind"], mint["email"]) == ("phone", "operator", ALICE)
     (phone,) = house.ask("password", "list", ALICE)
-    for fact in ("selector", "scopes", "networks", "expires_at"):
+    for fact in ("selector", "scopes", "networks", "read_only", "send_only", "expires_at"):
         assert mint[fact] == phone[fact], "what the detail says in words is there as a field too"
     assert entries[-1]["scopes"] is None
     assert house.ask("audit", "--since", "1d")[-1] == entries[-1]

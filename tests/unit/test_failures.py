@@ -28,6 +28,14 @@ WORDS = {
     Reason.REVOKED: 'NO [AUTHENTICATIONFAILED] the app-specific password "phone" was revoked',
     Reason.EXPIRED: 'NO [EXPIRED] the app-specific password "phone" has expired',
     Reason.WRONG_SCOPE: 'NO [NOPERM] the app-specific password "phone" opens contacts and events, not mail',
+    Reason.READ_ONLY: (
+        'NO [NOPERM] the app-specific password "phone" opens contacts and events for reading only, '
+        "not for sending"
+    ),
+    Reason.SEND_ONLY: (
+        'NO [NOPERM] the app-specific password "phone" opens contacts and events for sending only, '
+        "not for reading"
+    ),
     Reason.ADDRESS_NOT_ALLOWED: (
         'NO [NOPERM] the app-specific password "phone" opens contacts and events, but not from your address'
     ),
@@ -45,6 +53,14 @@ SMTP_WORDS = {
     Reason.WRONG_SCOPE: (
         b'535 5.7.8 the app-specific password "phone" opens contacts and events, not mail\r\n'
     ),
+    Reason.READ_ONLY: (
+        b'535 5.7.8 the app-specific password "phone" opens contacts and events for reading only, '
+        b"not for sending\r\n"
+    ),
+    Reason.SEND_ONLY: (
+        b'535 5.7.8 the app-specific password "phone" opens contacts and events for sending only, '
+        b"not for reading\r\n"
+    ),
     Reason.ADDRESS_NOT_ALLOWED: (
         b'535 5.7.8 the app-specific password "phone" opens contacts and events, '
         b"but not from your address\r\n"
@@ -60,6 +76,14 @@ HTTP_WORDS = {
     Reason.EXPIRED: (401, 'the app-specific password "phone" has expired'),
     Reason.WRONG_SCOPE: (
         403, 'the app-specific password "phone" opens contacts and events, not contacts or events',
+    ),
+    Reason.READ_ONLY: (
+        403,
+        'the app-specific password "phone" opens contacts and events for reading only, not for sending',
+    ),
+    Reason.SEND_ONLY: (
+        403,
+        'the app-specific password "phone" opens contacts and events for sending only, not for reading',
     ),
     Reason.ADDRESS_NOT_ALLOWED: (
         403, 'the app-specific password "phone" opens contacts and events, but not from your address',

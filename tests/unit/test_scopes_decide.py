@@ -13,7 +13,13 @@ NOW = 1_700_000_000.0
 HOME = ip_address("192.0.2.7")
 
 
-def grant(*scopes: Scope, expires_at: int | None = None, networks: tuple[str, ...] = ()) -> Grant:
+def grant(
+    *scopes: Scope,
+    expires_at: int | None = None,
+    networks: tuple[str, ...] = (),
+    read_only: bool = False,
+    send_only: bool = False,
+) -> Grant:
     return Grant(
         account_id="ac_1",
         email="alice@example.org",
@@ -21,7 +27,11 @@ def grant(*scopes: Scope, expires_at: int | None = None, networks: tuple[str, ..
         label="Phone",
         scopes=frozenset(scopes),
         expires_at=expires_at,
-        limits=Limits(networks=tuple(ip_network(network) for network in networks)),
+        limits=Limits(
+            networks=tuple(ip_network(network) for network in networks),
+            read_only=read_only,
+            send_only=send_only,
+        ),
     )
 
 
@@ -100,3 +110,25 @@ def test_a_client_without_an_address_is_in_no_network():
     limited = grant(Scope.MAIL, networks=("0.0.0.0/0", "::/0"))
     assert permits(limited, Service.IMAP, None, NOW) is Decision.ADDRESS_NOT_ALLOWED
     assert permits(grant(Scope.MAIL), Service.IMAP, None, NOW) is Decision.PERMITTED
+
+
+LIMITED = {
+    Service.IMAP: (Decision.READ_ONLY, Decision.SEND_ONLY),
+    Service.SUBMISSION: (Decision.READ_ONLY, Decision.PERMITTED),
+    Service.DAV: (Decision.PERMITTED, Decision.SEND_ONLY),
+}
+
+
+@pytest.mark.parametrize("service", Service)
+def test_what_only_reads_never_sends_and_what_only_sends_never_reads(service):
+    reader, sender = LIMITED[service]
+    assert permits(grant(*Scope, read_only=True), service, HOME, NOW) is reader
+    assert permits(grant(*Scope, send_only=True), service, HOME, NOW) is sender
+
+
+def test_limits_of_use_come_after_the_scope_and_before_the_address():
+    limited = grant(Scope.MAIL, read_only=True, networks=("198.51.100.0/24",))
+    assert permits(limited, Service.DAV, HOME, NOW) is Decision.WRONG_SCOPE
+    assert permits(limited, Service.SUBMISSION, HOME, NOW) is Decision.READ_ONLY
+    limited = grant(Scope.EVENTS, read_only=True, networks=("198.51.100.0/24",))
+    assert permits(limited, Service.DAV, HOME, NOW) is Decision.ADDRESS_NOT_ALLOWED

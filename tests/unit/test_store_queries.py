@@ -28,7 +28,7 @@ async def test_an_app_password_is_located_by_any_name_of_its_account(tmp_path):
 
 
 async def test_what_authorises_is_read_whole(tmp_path):
-    limits = Limits(networks=(ip_network("192.0.2.0/24"), ip_network("2001:db8::/32")))
+    limits = Limits(networks=(ip_network("192.0.2.0/24"), ip_network("2001:db8::/32")), read_only=True)
     async with office(tmp_path) as here:
         await here.enrolled()
         expires_at = int(here.clock.now) + 9
@@ -40,6 +40,24 @@ async def test_what_authorises_is_read_whole(tmp_path):
         assert (row.scopes, row.limits) == ({Scope.EVENTS, Scope.MAIL}, limits)
         assert (row.expires_at, row.revoked_at, row.revoked_why, row.version) == (expires_at, None, None, 1)
         assert await here.store.standing("ap_none") is None
+
+
+@pytest.mark.parametrize("limits", [Limits(), Limits(read_only=True), Limits(send_only=True)])
+async def test_each_limit_is_read_as_it_was_made(tmp_path, limits):
+    async with office(tmp_path) as here:
+        await here.enrolled()
+        minted = await here.mint(limits=limits)
+        assert (await here.store.standing(minted.id)).app_password.limits == limits
+
+
+async def test_an_app_password_of_before_has_no_limit_but_its_networks(tmp_path):
+    async with office(tmp_path) as here:
+        await here.enrolled()
+        minted = await here.mint(limits=Limits(send_only=True))
+        with raw(tmp_path) as connection:
+            connection.execute('UPDATE app_password SET limits = \'{"networks": ["192.0.2.0/24"]}\'')
+        limits = (await here.store.standing(minted.id)).app_password.limits
+        assert limits == Limits(networks=(ip_network("192.0.2.0/24"),))
 
 
 async def test_a_revoked_one_is_still_read_and_its_version_moved(tmp_path):
@@ -86,8 +104,11 @@ async def test_a_verifier_is_replaced_only_while_it_is_the_old_one(tmp_path):
         "scopes = 'mail everything'",
         "limits = 'not json'",
         "limits = '{}'",
-        'limits = \'{"networks": ["nowhere"]}\'',
-        'limits = \'{"networks": [], "hours": "9-17"}\'',
+        'limits = \'{"networks": [], "read_only": true}\'',
+        'limits = \'{"networks": [], "read_only": 0, "send_only": false}\'',
+        'limits = \'{"networks": [], "read_only": true, "send_only": true}\'',
+        'limits = \'{"networks": ["nowhere"], "read_only": false, "send_only": false}\'',
+        'limits = \'{"networks": [], "read_only": false, "send_only": false, "hours": "9-17"}\'',
         "limits = '[\"networks\"]'",
         "revoked_at = 1, revoked_why = 'the moon'",
     ],
