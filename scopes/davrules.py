@@ -79,6 +79,8 @@ class Ruling(StrEnum):
     """A collection, to a free name directly in a neutral one."""
     TRANSFER = "transfer"
     """An object, to a path directly in a collection of the same kind."""
+    READ_ONLY = "read only"
+    """403, in the place of what would let a read-only app password change something."""
     FORBIDDEN = "forbidden"
     """403: it is there and not for this."""
     NOT_FOUND = "not found"
@@ -160,6 +162,9 @@ OFFERED: Final = tuple(
     if deed is not Deed.PROPFIND_ALL and set(row.values()) & set(Ruling) - {_403, _404, _405}
 )
 """The methods of Allow."""
+READING: Final = frozenset({Deed.OPTIONS, Deed.GET, Deed.HEAD, Deed.PROPFIND, Deed.PROPFIND_ALL, Deed.REPORT})
+"""All that a read-only app password may ask for: the safe methods of RFC 9110 §9.2.1 and their kin."""
+_REFUSALS: Final = frozenset({_403, _404, _405})
 
 MEDIA: Final[Mapping[Scope, str]] = MappingProxyType(
     {Scope.CONTACTS: "text/vcard", Scope.EVENTS: "text/calendar"}
@@ -230,6 +235,11 @@ def standing(kind: Kind, role: Role, scopes: Collection[Scope]) -> Standing:
     return _OWN[role]
 
 
-def rule(asked: Deed | None, where: Standing) -> Ruling:
+def rule(asked: Deed | None, where: Standing, *, read_only: bool = False) -> Ruling:
     """Look a request up; what is not in the table is not offered."""
-    return Ruling.NOT_OFFERED if asked is None else TABLE[asked][where]
+    if asked is None:
+        return Ruling.NOT_OFFERED
+    ruling = TABLE[asked][where]
+    if read_only and asked not in READING and ruling not in _REFUSALS:
+        return Ruling.READ_ONLY
+    return ruling

@@ -12,7 +12,7 @@ from typing import Final
 
 from proxy.dav.ports import Answer, CheckXml, Fields, Forward, WallRequest
 from proxy.dav.properties import CURRENT_USER_PRINCIPAL, RESOURCETYPE
-from proxy.dav.replies import ALLOW, BAD_XML, XML, refusal
+from proxy.dav.replies import ALLOW, ALLOW_READING, BAD_XML, XML, refusal
 from proxy.dav.xmlcheck import propfind
 from proxy.dav.xmltree import BadXml, Node, document
 from proxy.limits import DAV_XML_OCTETS
@@ -43,9 +43,9 @@ def dav_field(scopes: Collection[Scope]) -> Fields:
     return (("dav", ", ".join(named)),)
 
 
-def options(scopes: Collection[Scope]) -> Answer:
-    """Answer OPTIONS from the scopes, whatever the path."""
-    return Answer(status=200, fields=(*dav_field(scopes), ("allow", ALLOW)))
+def options(scopes: Collection[Scope], *, read_only: bool = False) -> Answer:
+    """Answer OPTIONS from the app password, whatever the path."""
+    return Answer(status=200, fields=(*dav_field(scopes), ("allow", ALLOW_READING if read_only else ALLOW)))
 
 
 def redirect(request: WallRequest) -> Answer | None:

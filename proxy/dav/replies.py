@@ -9,11 +9,12 @@ from typing import Final
 
 from proxy.dav.ports import Answer, Fields
 from proxy.dav.xmltree import Node, document
-from scopes.davrules import DAV, OFFERED
+from scopes.davrules import DAV, OFFERED, READING
 
 _TEXT: Final[Fields] = (("content-type", "text/plain; charset=utf-8"),)
 XML: Final[Fields] = (("content-type", 'application/xml; charset="utf-8"'),)
 ALLOW: Final = ", ".join(OFFERED)
+ALLOW_READING: Final = ", ".join(each for each in OFFERED if each in READING)
 
 
 def precondition(status: int, name: str) -> Answer:
@@ -23,6 +24,7 @@ def precondition(status: int, name: str) -> Answer:
 
 NOT_FOUND: Final = Answer(status=404, fields=_TEXT, body=b"not found\n")
 FORBIDDEN: Final = Answer(status=403, fields=_TEXT, body=b"not allowed here\n")
+READ_ONLY: Final = Answer(status=403, fields=_TEXT, body=b"this app password is for reading only\n")
 BAD_REQUEST: Final = Answer(status=400, fields=_TEXT, body=b"bad request\n")
 BAD_PATH: Final = Answer(status=400, fields=_TEXT, body=b"this path can be read in more than one way\n")
 BAD_XML: Final = Answer(status=400, fields=_TEXT, body=b"the body is not XML that is taken here\n")

@@ -35,6 +35,7 @@ from proxy.dav.replies import (
     FORBIDDEN,
     NOT_FOUND,
     NOT_OFFERED,
+    READ_ONLY,
     UNSUPPORTED,
 )
 from scopes.davpath import BadPath, canonical
@@ -47,6 +48,7 @@ _FIXED: Final = {
     Ruling.FORBIDDEN: FORBIDDEN,
     Ruling.NOT_FOUND: NOT_FOUND,
     Ruling.NOT_OFFERED: NOT_OFFERED,
+    Ruling.READ_ONLY: READ_ONLY,
 }
 _ERRANDS: Final[Mapping[Ruling, Callable[[Errand], Answer | Forward]]] = {
     Ruling.PASS: Errand.object,
@@ -114,7 +116,7 @@ class Wall:
         if ruling is Ruling.OPTIONS:
             if request.target != "*":
                 canonical(request.target)
-            return options(grant.scopes)
+            return options(grant.scopes, read_only=grant.limits.read_only)
         if ruling is Ruling.FINITE_DEPTH:
             return FINITE_DEPTH
         return redirect(request)
@@ -122,7 +124,8 @@ class Wall:
     async def _judge(self, request: WallRequest, asked: Deed | None, grant: Grant) -> Answer | Forward:
         path = canonical(request.target)
         found = await self._oracle.find(grant, path, fresh=asked not in _SELF_EVIDENT)
-        ruling = rule(asked, standing(found.kind, found.role, grant.scopes))
+        place = standing(found.kind, found.role, grant.scopes)
+        ruling = rule(asked, place, read_only=grant.limits.read_only)
         if ruling is Ruling.NOT_FOUND and asked is Deed.PROPFIND and is_probe(path):
             return named_principal(request, path, await self._oracle.principal(grant))
         if ruling in _FIXED:

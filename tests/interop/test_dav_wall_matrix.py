@@ -6,12 +6,13 @@ of it was in the answer. What is forbidden looks like what is not there, octet b
 
 import itertools
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pytest
 
+from proxy.dav.replies import READ_ONLY
 from scopes.davrules import Deed, Kind, Ruling, Standing, rule
-from scopes.model import Scope
+from scopes.model import Limits, Scope
 from support.dav_house import (
     ALICES,
     BOBS,
@@ -25,6 +26,7 @@ from support.dav_house import (
     mkcol,
 )
 from support.dav_town import Town, town_in
+from support.wall_stage import grant
 
 
 @dataclass(frozen=True)
@@ -127,6 +129,7 @@ LET_THROUGH = {
     Ruling.FORBIDDEN: {403},
     Ruling.NOT_FOUND: {404},
     Ruling.NOT_OFFERED: {405},
+    Ruling.READ_ONLY: {403},
 }
 CHANGING = {
     Ruling.PUT,
@@ -158,6 +161,23 @@ def test_every_method_everywhere(town: Town, asked: Deed, scopes: frozenset[Scop
             expected = {201} if KINDS[wanted] in scopes else {403}
         assert reply.status in expected, (asked, place, reply)
         assert town.is_unchanged() or ruling in CHANGING, (asked, place)
+
+
+@pytest.mark.parametrize("asked", Deed)
+@pytest.mark.parametrize("scopes", SCOPES.values(), ids=SCOPES)
+def test_a_read_only_app_password_reads_the_same_and_changes_nothing(
+    town: Town, asked: Deed, scopes: frozenset[Scope]
+) -> None:
+    reader = replace(grant(*scopes), limits=Limits(read_only=True))
+    for place in places(scopes):
+        method, fields, body = request_to(asked, place)
+        reply = town.door.request(reader, method, place.target, fields, body)
+        usual = rule(asked, place.standing)
+        assert reply.status in ({403} if usual in CHANGING else LET_THROUGH[usual]), (asked, place, reply)
+        assert (reply.body == READ_ONLY.body) == (usual in CHANGING), (asked, place, reply)
+        assert town.is_unchanged(), (asked, place)
+        if asked is Deed.OPTIONS:
+            assert reply.fields["allow"] == "OPTIONS, GET, HEAD, PROPFIND, REPORT"
 
 
 @pytest.mark.parametrize("asked", [each for each in Deed if each not in (Deed.MKCOL, Deed.MKCALENDAR)])

@@ -63,10 +63,21 @@ def test_every_cell_is_named() -> None:
     }
 
 
+READING = {"OPTIONS", "GET", "HEAD", "PROPFIND", "PROPFIND infinity", "REPORT"}
+
+
+@pytest.mark.parametrize(("asked", "place", "ruling"), cells())
+def test_a_read_only_app_password_may_only_read(asked: Deed, place: Standing, ruling: Ruling) -> None:
+    refused = (Ruling.FORBIDDEN, Ruling.NOT_FOUND, Ruling.NOT_OFFERED)
+    stays = asked.value in READING or ruling in refused
+    assert rule(asked, place, read_only=True) is (ruling if stays else Ruling.READ_ONLY)
+
+
 @pytest.mark.parametrize("method", ["", "get", "Propfind", "MKWORKSPACE", "BASELINE-CONTROL", "CONNECT"])
 def test_an_unknown_method_is_not_offered(method: str) -> None:
     assert deed(method, "0") is None
     assert {rule(deed(method, "0"), place) for place in Standing} == {Ruling.NOT_OFFERED}
+    assert rule(deed(method, "0"), Standing.OWN_MEMBER, read_only=True) is Ruling.NOT_OFFERED
 
 
 @pytest.mark.parametrize(
