@@ -2,7 +2,7 @@
 
 This is the one door for the command line and the portal. Proofs are looked at in `auth.proving`, app
 passwords made in `auth.minting`, authenticators enrolled in `auth.enrolment`, addresses to send as listed in
-`auth.senders`; the words are in `auth.deed`.
+`auth.senders`, who accounts are upstream set in `auth.identities`; the words are in `auth.deed`.
 Nothing here revives a revoked app password, and nothing removed comes back: an email added again is a new
 account with a new id.
 
@@ -36,6 +36,7 @@ from auth.deed import (
 from auth.ending import end_all, end_one
 from auth.enrolment import SecondFactor
 from auth.hashing import Hasher
+from auth.identities import Identities
 from auth.ids import new_id
 from auth.minting import MOST_ACTIVE, Mint, Terms
 from auth.proving import Prover, account_named
@@ -81,6 +82,7 @@ class Accounts:
         self._mint = Mint(self._prover, hasher, keys, terms)
         self._second_factor = SecondFactor(store, self._prover, keys, issuer=issuer, now=now)
         self.senders = Senders(store, now)
+        self.identities = Identities(store, keys, now)
         """What accounts may send as."""
 
     # --- accounts -------------------------------------------------------------------------------------------

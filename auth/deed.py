@@ -48,6 +48,9 @@ class Problem(StrEnum):
     SENDER_LISTED = "sender listed"
     NO_SUCH_SENDER = "no such sender"
     TOO_MANY_SENDERS = "too many senders"
+    BAD_LOGIN = "bad login"
+    BAD_UPSTREAM_SECRET = "bad upstream secret"  # noqa: S105 - a problem, not a secret
+    NO_SUCH_IDENTITY = "no such identity"
     PROOF_NEEDED = "proof needed"
     WRONG_PROOF = "wrong proof"
     """Primary password or code: which one is not said."""

@@ -276,6 +276,7 @@ def _grant(standing: Standing) -> Grant:
         scopes=row.scopes,
         limits=row.limits,
         expires_at=row.expires_at,
+        identities=standing.identities,
     )
 
 

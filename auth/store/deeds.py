@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from sqlalchemy import delete, insert, update
 
-from auth.store import feed
+from auth.store import feed, identities
 from auth.store.engine import Tx
 from auth.store.queries import limits_text
 from auth.store.rows import AccountRow, AppPasswordRow, AuditEntry, FeedMark, RevokedWhy
@@ -95,9 +95,13 @@ def set_disabled(tx: Tx, account_id: str, at: int | None) -> None:
 
 
 def bury_account(tx: Tx, account_id: str, at: int) -> None:
-    """Make the account a tombstone: its names are free, it sends as nobody, what proved its owner is gone."""
+    """Make the account a tombstone: its names are free, it sends as nobody, what proved its owner is gone.
+
+    What opened its mailbox upstream is gone too.
+    """
     tx.execute(delete(account_name).where(account_name.c.account_id == account_id))
     tx.execute(delete(account_sender).where(account_sender.c.account_id == account_id))
+    identities.bury(tx, account_id)
     tx.execute(delete(recovery_code).where(recovery_code.c.account_id == account_id))
     update_account(
         tx,

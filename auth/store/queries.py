@@ -12,12 +12,13 @@ from collections.abc import Iterable, Sequence
 from ipaddress import ip_network
 from typing import Any, Final
 
-from sqlalchemy import Row, Select, bindparam, case, exists, literal, or_, select
+from sqlalchemy import Row, Select, and_, bindparam, case, exists, literal, or_, select
 
 from auth.names import sends_as_itself
 from auth.seal import Sealed
 from auth.store.engine import Tx
 from auth.store.errors import understood
+from auth.store.identities import identity_of
 from auth.store.rows import (
     AccountRow,
     AppPasswordRow,
@@ -27,19 +28,36 @@ from auth.store.rows import (
     RevokedWhy,
     Standing,
 )
-from auth.store.schema import account, account_name, account_sender, app_password, audit
-from scopes.model import Limits, Scope
+from auth.store.schema import account, account_name, account_sender, app_password, audit, upstream_login
+from scopes.model import Identity, Limits, Scope, Service
 
 _LOCATE: Final = (
     select(app_password.c.account_id, app_password.c.id)
     .join(account_name, account_name.c.account_id == app_password.c.account_id)
     .where(account_name.c.name == bindparam("name"), app_password.c.selector == bindparam("selector"))
 )
-_STANDING: Final = (
-    select(app_password, account.c.email, account.c.disabled_at, account.c.removed_at)
+_UPSTREAM: Final = {
+    service: upstream_login.alias(service.value) for service in (Service.IMAP, Service.SUBMISSION)
+}
+_STANDING = (
+    select(
+        app_password,
+        account.c.email,
+        account.c.disabled_at,
+        account.c.removed_at,
+        *(
+            each.c[column].label(f"{service}_{column}")
+            for service, each in _UPSTREAM.items()
+            for column in ("kind", "login", "provider")
+        ),
+    )
     .join(account, account.c.id == app_password.c.account_id)
     .where(app_password.c.id == bindparam("app_password_id"))
 )
+for _service, _login in _UPSTREAM.items():
+    _STANDING = _STANDING.outerjoin(
+        _login, and_(_login.c.account_id == account.c.id, _login.c.service == _service.value)
+    )
 _MAILBOX: Final = (
     select(account.c.email)
     .join(account_name, account_name.c.account_id == account.c.id)
@@ -74,6 +92,7 @@ def standing(tx: Tx, app_password_id: str) -> Standing | None:
         email=row.email,
         disabled=row.disabled_at is not None or row.removed_at is not None,
         app_password=_app_password(row),
+        identities=_identities(row),
     )
 
 
@@ -253,6 +272,16 @@ def _app_password(row: Row[Any]) -> AppPasswordRow:
             revoked_why=None if row.revoked_why is None else RevokedWhy(row.revoked_why),
             version=row.version,
         )
+
+
+def _identities(row: Row[Any]) -> dict[Service, Identity]:
+    found = {}
+    for service in _UPSTREAM:
+        kind, login, provider = (getattr(row, f"{service}_{each}") for each in ("kind", "login", "provider"))
+        if kind is not None:
+            with understood("a login at an upstream"):
+                found[service] = identity_of(kind, login, provider)
+    return found
 
 
 def _audit_entry(row: Row[Any]) -> AuditEntry:

@@ -6,12 +6,13 @@ kept out of every repr all the same.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final, NamedTuple
 
 from auth.seal import Sealed
-from scopes.model import Limits, Scope, Service
+from scopes.model import Identity, Limits, Scope, Service
 
 
 class RevokedWhy(StrEnum):
@@ -88,6 +89,7 @@ class Standing:
     email: str
     disabled: bool
     app_password: AppPasswordRow
+    identities: Mapping[Service, Identity] = field(default_factory=dict)
 
 
 class ChangeKind(StrEnum):
@@ -108,6 +110,8 @@ class ChangeKind(StrEnum):
     MINTED = "app password created"
     REVOKED = "app password revoked"
     ALL_REVOKED = "all app passwords revoked"
+    UPSTREAM_SET = "upstream login set"
+    UPSTREAM_CLEARED = "upstream login removed"
 
 
 class FeedMark(NamedTuple):

@@ -87,6 +87,38 @@ account_sender = Table(
 """What an account may send as beside its names: canonical addresses, and `*@` with a domain. They sign in to
 nothing, so several accounts may have the same one."""
 
+upstream_login = Table(
+    "upstream_login",
+    gate,
+    Column("account_id", Text, ForeignKey("account.id"), nullable=False),
+    Column("service", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("login", Text, nullable=False),
+    Column("provider", Text, nullable=False),
+    Column("key_id", Text, ForeignKey("master_key.id")),
+    Column("box", LargeBinary),
+    Column("updated_at", Integer, nullable=False),
+    PrimaryKeyConstraint("account_id", "service"),
+    CheckConstraint("(kind = 'stored') = (box IS NOT NULL)", name="secret_stored"),
+    CheckConstraint("(box IS NULL) = (key_id IS NULL)", name="secret_whole"),
+)
+"""Who an account is at the upstream of a service, where the config does not say it; `box` is its secret."""
+
+oauth_token = Table(
+    "oauth_token",
+    gate,
+    Column("account_id", Text, ForeignKey("account.id"), nullable=False),
+    Column("provider", Text, nullable=False),
+    Column("key_id", Text, ForeignKey("master_key.id"), nullable=False),
+    Column("box", LargeBinary, nullable=False),
+    Column("expires_at", Integer),
+    Column("refused_at", Integer),
+    Column("updated_at", Integer, nullable=False),
+    Column("version", Integer, nullable=False),
+    PrimaryKeyConstraint("account_id", "provider"),
+)
+"""What an account's owner has authorised, sealed. It changes often, and authorises nobody here."""
+
 app_password = Table(
     "app_password",
     gate,

@@ -11,12 +11,14 @@ import time
 from collections.abc import Callable, Iterable
 from typing import Final, Self, TypeVar
 
-from auth.store import activity, deeds, queries
+from auth.seal import Sealed
+from auth.store import activity, deeds, identities, queries
 from auth.store.activity import ActivityLog
 from auth.store.engine import BUSY_S, Database, Tx, path_of
 from auth.store.feed import FeedCheck
 from auth.store.migrate import History
 from auth.store.rows import Change, FeedMark, LastUse, Located, SignInRecord, Standing
+from scopes.model import Service
 
 __all__ = ["Store", "Tx"]
 
@@ -83,6 +85,10 @@ class Store:
         Canonical, as of `auth.names.email_address`. Empty for an account that is not there any more.
         """
         return await self._gate.read(lambda tx: queries.sender_addresses(tx, account_id))
+
+    async def upstream_secret(self, account_id: str, service: Service) -> Sealed | None:
+        """Give the sealed secret that an account has for the upstream of a service."""
+        return await self._gate.read(lambda tx: identities.secret(tx, account_id, service))
 
     async def mailbox(self, address: str) -> str | None:
         """Give the email of the account that has a canonical address as its email or an alias.

@@ -1,0 +1,125 @@
+"""Who accounts are at the upstreams, where the config file does not say it for all: logins and secrets.
+
+Secrets lie sealed, bound to account and service, and are read for a sign-in alone. That a secret works is
+tried by whoever sets it, before it is stored. A deed here is a transaction with its audit line and its
+number, like those of `auth.accounts`, and raises the same errors.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from auth.deed import AccountError, Actor, Mark, Problem, audit_entry, to_type
+from auth.proving import account_named
+from auth.seal import Binding, KeyRing
+from auth.secret import Secret
+from auth.store import deeds
+from auth.store import identities as rows
+from auth.store.rows import AccountRow, ChangeKind
+from auth.store.store import Store, Tx
+from scopes.model import Identity, IdentityKind, Service
+
+LOGIN_CHARACTERS: Final = 256
+"""As long as an address can be (RFC 5321 §4.5.3.1)."""
+SECRET_OCTETS: Final = 1_024
+"""Providers make them of 16 to 20 characters; a SASL line has room for far more."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Known:
+    """An account and who it is at the upstreams."""
+
+    account: AccountRow
+    identities: Mapping[Service, Identity]
+
+
+class Identities:
+    """Sets and reads identities. `now` gives seconds since 1970-01-01 UTC."""
+
+    def __init__(self, store: Store, keys: KeyRing, now: Callable[[], float]) -> None:
+        self._store = store
+        self._keys = keys
+        self._now = now
+
+    async def of(self, name: str) -> Known:
+        """Give who the account called `name` is."""
+        return await self._store.read(lambda tx: _known(tx, name))
+
+    async def secret(self, account_id: str, service: Service) -> Secret | None:
+        """Give the account's secret for the upstream of a service, None where there is none.
+
+        Raises StoreUnavailable, UnknownKey and UnsealError.
+        """
+        sealed = await self._store.upstream_secret(account_id, service)
+        return None if sealed is None else self._keys.unseal(sealed, _binding(account_id, service))
+
+    async def set(
+        self, name: str, service: Service, identity: Identity, secret: Secret | None, actor: Actor
+    ) -> Known:
+        """Let the account be `identity` at the upstream of a service; `secret` is for kind `stored` alone."""
+        if (secret is not None) != (identity.kind is IdentityKind.STORED):
+            raise ValueError("a secret goes with the kind stored, and no other")
+        check_login(identity.login)
+        check_secret(secret)
+
+        def deed(tx: Tx) -> Known:
+            account = account_named(tx, name)
+            sealed = None if secret is None else self._keys.seal(secret, _binding(account.id, service))
+            at = int(self._now())
+            rows.put(tx, account.id, service, identity, sealed, at)
+            detail = f"{service}: {identity.kind} as {identity.login}"
+            entry = audit_entry(actor, account, at, Mark(deed=ChangeKind.UPSTREAM_SET, detail=detail))
+            after = _known(tx, name)
+            deeds.conclude(tx, entry)
+            return after
+
+        return await self._store.write(deed)
+
+    async def clear(self, name: str, service: Service, actor: Actor) -> Known:
+        """Let the account be who the config says at the upstream of a service."""
+
+        def deed(tx: Tx) -> Known:
+            account = account_named(tx, name)
+            if not rows.remove(tx, account.id, service):
+                raise AccountError(
+                    Problem.NO_SUCH_IDENTITY,
+                    f"nothing is set for {account.email} at the {service} server behind",
+                    f"what is set: {to_type('account', 'show', account.email)}",
+                )
+            mark = Mark(deed=ChangeKind.UPSTREAM_CLEARED, detail=str(service))
+            after = _known(tx, name)
+            deeds.conclude(tx, audit_entry(actor, account, int(self._now()), mark))
+            return after
+
+        return await self._store.write(deed)
+
+
+def check_login(login: str) -> None:
+    """Refuse what can be no login; raises AccountError."""
+    if login and login.isprintable() and login == login.strip() and len(login) <= LOGIN_CHARACTERS:
+        return
+    what = f"a login at the server behind has 1 to {LOGIN_CHARACTERS} printable characters"
+    raise AccountError(Problem.BAD_LOGIN, what, "write it as the server behind knows it")
+
+
+def check_secret(secret: Secret | None) -> None:
+    """Refuse what can be no password in SASL PLAIN (RFC 4616 §2); raises AccountError."""
+    octets = b"-" if secret is None else secret.reveal_bytes()
+    if octets and b"\0" not in octets and b"\n" not in octets and len(octets) <= SECRET_OCTETS:
+        return
+    what = f"a secret for the server behind is one line of 1 to {SECRET_OCTETS} octets"
+    raise AccountError(Problem.BAD_UPSTREAM_SECRET, what, "paste the password that the server behind takes")
+
+
+def _binding(account_id: str, service: Service) -> Binding:
+    """Say where an upstream secret is kept, for sealing."""
+    return Binding(
+        table="upstream_login", row_id=service.value, account_id=account_id, purpose="upstream secret"
+    )
+
+
+def _known(tx: Tx, name: str) -> Known:
+    account = account_named(tx, name)
+    return Known(account=account, identities=rows.identities(tx, account.id))

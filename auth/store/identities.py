@@ -1,0 +1,78 @@
+"""Who accounts are at the upstreams, as rows: questions and steps, each a plain function of a `Tx`.
+
+Steps are put together into deeds in `auth.identities`. A row that cannot be understood is an unusable store.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from sqlalchemy import bindparam, delete, insert, select
+
+from auth.seal import Sealed
+from auth.store.engine import Tx
+from auth.store.errors import understood
+from auth.store.schema import oauth_token, upstream_login
+from scopes.model import Identity, IdentityKind, Service
+
+_SECRET: Final = select(upstream_login.c.key_id, upstream_login.c.box).where(
+    upstream_login.c.account_id == bindparam("account_id"), upstream_login.c.service == bindparam("service")
+)
+
+
+def identities(tx: Tx, account_id: str) -> dict[Service, Identity]:
+    """Give the identities of an account, by service."""
+    rows = tx.execute(
+        select(upstream_login).where(upstream_login.c.account_id == account_id).order_by("service")
+    )
+    found = {}
+    for row in rows:
+        with understood("a login at an upstream"):
+            found[Service(row.service)] = identity_of(row.kind, row.login, row.provider)
+    return found
+
+
+def identity_of(kind: str, login: str, provider: str) -> Identity:
+    """Understand the columns of one; ValueError."""
+    return Identity(kind=IdentityKind(kind), login=login, provider=provider)
+
+
+def secret(tx: Tx, account_id: str, service: Service) -> Sealed | None:
+    """Give the stored secret for one upstream."""
+    row = tx.execute(_SECRET, {"account_id": account_id, "service": service.value}).one_or_none()
+    return None if row is None or row.box is None else Sealed(key_id=row.key_id, box=row.box)
+
+
+def put(
+    tx: Tx, account_id: str, service: Service, identity: Identity, sealed: Sealed | None, at: int
+) -> None:
+    """Write who the account is at one upstream, in place of who it was."""
+    remove(tx, account_id, service)
+    tx.execute(
+        insert(upstream_login).values(
+            account_id=account_id,
+            service=service.value,
+            kind=identity.kind.value,
+            login=identity.login,
+            provider=identity.provider,
+            key_id=None if sealed is None else sealed.key_id,
+            box=None if sealed is None else sealed.box,
+            updated_at=at,
+        )
+    )
+
+
+def remove(tx: Tx, account_id: str, service: Service) -> bool:
+    """Let the account be who the config says again; False when it was."""
+    gone = tx.execute(
+        delete(upstream_login).where(
+            upstream_login.c.account_id == account_id, upstream_login.c.service == service.value
+        )
+    )
+    return gone.rowcount == 1
+
+
+def bury(tx: Tx, account_id: str) -> None:
+    """Take everything away that an account had for upstreams."""
+    tx.execute(delete(upstream_login).where(upstream_login.c.account_id == account_id))
+    tx.execute(delete(oauth_token).where(oauth_token.c.account_id == account_id))
