@@ -6,8 +6,12 @@ import pytest
 
 from config.authority import issue, make_authority, write_file
 from config.keys import new_key_text
+from support import smtp
 from support.dovecot import running_dovecot
 from support.house import House
+from support.imap import subjects
+from support.postfix import running_postfix
+from support.postfix_config import PostfixOptions
 from support.radicale_program import running_radicale
 from support.serving import running_gate
 from support.vdirsyncer import vdir
@@ -23,7 +27,8 @@ def moved(root, folder, name: str, places: dict[str, str]) -> House:
         text = text.replace(old, new)
     text = re.sub(r'"(\[::\]|127\.0\.0\.1):\d+"', '"127.0.0.1:0"', text)
     make_authority(folder / "tls")
-    issue(folder / "tls", ["localhost", "mail.example.org", "imap.example.org", "dav.example.org"])
+    names = ["mail.example.org", "imap.example.org", "smtp.example.org", "dav.example.org"]
+    issue(folder / "tls", ["localhost", *names])
     (folder / "keys").mkdir()
     key = re.search(r'current = "([^"]+)"', text)
     assert key is not None
@@ -67,6 +72,37 @@ def test_dovecot(root, tmp_path, dial, dovecot):
     signs_in(moved(root, tmp_path, "dovecot.toml", places), dial)
 
 
+def test_dovecot_postfix(root, tmp_path, dial, dovecot):
+    with running_postfix(dovecot, PostfixOptions(mail=dovecot.mail)) as postfix:
+        write_file(tmp_path / "gate.secret", f"{dovecot.secret}\n".encode(), 0o400)
+        both = tmp_path / "both-ca.pem"  # the tests' servers have an authority each
+        both.write_bytes(dovecot.ca_file.read_bytes() + postfix.ca_file.read_bytes())
+        places = {
+            "/var/lib/wicketgate": str(tmp_path / "data"),
+            "/etc/letsencrypt/live/mail.example.org/fullchain.pem": str(tmp_path / "tls/server.pem"),
+            "/etc/letsencrypt/live/mail.example.org/privkey.pem": str(tmp_path / "tls/server.key"),
+            "/etc/wicketgate/keys": str(tmp_path / "keys"),
+            "/etc/wicketgate/internal-ca.pem": str(both),
+            "/etc/wicketgate/gate.secret": str(tmp_path / "gate.secret"),
+            "imaps://dovecot.internal": f"imaps://localhost:{dovecot.imaps}",
+            "smtps://postfix.internal": f"smtps://localhost:{postfix.ports.submissions}",
+            'server_name = "dovecot.internal"': 'server_name = "localhost"',
+            'server_name = "postfix.internal"': 'server_name = "localhost"',
+        }
+        house = moved(root, tmp_path, "dovecot-postfix.toml", places)
+        house.add(EMAIL)
+        with running_gate(house) as serving:
+            password = serving.mint(EMAIL)
+            with smtp.connect(serving.facts) as sender:
+                sender.login(EMAIL, password)
+                sender.sendmail(EMAIL, [EMAIL], "Subject: the whole way\r\n\r\nHello\r\n")
+            postfix.wait_for(EMAIL, "the whole way")
+            client = dial(serving.facts)
+            client.login(EMAIL, password)
+            assert subjects(client) == ["the whole way"]
+            client.logout()
+
+
 def test_radicale(root, tmp_path):
     with running_radicale(tmp_path / "radicale") as port:
         places = {
@@ -91,5 +127,6 @@ def test_radicale(root, tmp_path):
 
 
 def test_there_is_no_example_that_nobody_starts(root):
-    tested = {name.removeprefix("test_") + ".toml" for name in globals() if name.startswith("test_")}
+    tests = [name.removeprefix("test_") for name in globals() if name.startswith("test_")]
+    tested = {f"{name.replace('_', '-')}.toml" for name in tests}
     assert {path.name for path in (root / "examples").iterdir()} <= tested
