@@ -7,18 +7,18 @@ UNAUTHENTICATE (RFC 8437), and nobody else.
 import pwd
 import shutil
 import signal
-import ssl
 import subprocess
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from imaplib import IMAP4, IMAP4_SSL
+from imaplib import IMAP4
 from pathlib import Path
 
+from support.daemons import PATIENCE_S, Process, Started, free_ports, greets, running
 from support.imap import trusting
 from support.programs import program
-from support.unpacked import PATIENCE_S, TRIES, answers, free_port, furnish, give, owner, start, unpacked
+from support.unpacked import furnish, give, owner, start_as, unpacked
 
 ADMIN = "chief@example.org"
 _SECRET = "proxy-of-all"
@@ -77,14 +77,17 @@ def running_cyrus(proxy: str = "gate") -> Iterator[Cyrus]:
     package = unpacked("usr/lib/cyrus/bin/master", "cyrus-imapd").parent.parent.parent
     user = owner("cyrus")
     folder = Path(tempfile.mkdtemp(prefix="cyrus-"))
+    made: list[Cyrus] = []
+
+    def start() -> Started:
+        made.append(Cyrus(folder, *free_ports(2), secret=_SECRET))
+        process = _start(made[-1], user)
+        return Started(process, lambda: _answers(made[-1]), stop=signal.SIGQUIT)  # it waits for its children
+
     try:
         _furnish(folder, package, proxy, user)
-        made, process = _started(folder, user)
-        with process:
-            try:
-                yield made
-            finally:
-                _end(process)
+        with running("Cyrus", start, []):  # it tells syslog alone what is wrong
+            yield made[-1]
     finally:
         shutil.rmtree(folder)
 
@@ -106,38 +109,22 @@ def _furnish(folder: Path, package: Path, proxy: str, user: pwd.struct_passwd) -
     give(folder, user)
 
 
-def _started(folder: Path, user: pwd.struct_passwd) -> "tuple[Cyrus, subprocess.Popen[bytes]]":
-    programs = folder / "lib" / "cyrus" / "bin"
+def _start(made: Cyrus, user: pwd.struct_passwd) -> Process:
+    folder, programs = made.folder, made.folder / "lib" / "cyrus" / "bin"
     [libraries] = {path.parent for path in (folder / "lib").rglob("libcyrus.so.0")}
-    for _ in range(TRIES):
-        made = Cyrus(folder=folder, imaps=free_port(), imap=free_port(), secret=_SECRET)
-        (folder / "cyrus.conf").write_text(
-            _MASTER.format(folder=folder, bin=programs, imap=made.imap, imaps=made.imaps)
-        )
-        process = start(
-            [programs / "master", "-C", folder / "imapd.conf", "-M", folder / "cyrus.conf",
-             "-p", folder / "pid"],
-            user, LD_LIBRARY_PATH=str(libraries),
-        )  # fmt: skip
-        if answers(process, lambda made=made: _talks(made)):
-            return made, process
-        _end(process)
-    raise AssertionError("Cyrus did not start; it says why to syslog alone")
+    (folder / "cyrus.conf").write_text(
+        _MASTER.format(folder=folder, bin=programs, imap=made.imap, imaps=made.imaps)
+    )
+    files = ["-C", folder / "imapd.conf", "-M", folder / "cyrus.conf", "-p", folder / "pid"]
+    return start_as([programs / "master", *files], user, LD_LIBRARY_PATH=str(libraries))
 
 
-def _talks(made: Cyrus) -> None:
-    """Say hello under TLS at both ports: a certificate of ours shows that nobody else has one of them."""
-    context: ssl.SSLContext = trusting(str(made.ca_file))
+def _answers(made: Cyrus) -> bool:
+    """Whether both ports talk TLS with our certificate, so that nobody else has one of them."""
+    context = trusting(str(made.ca_file))
     try:
-        with IMAP4_SSL("localhost", made.imaps, ssl_context=context, timeout=PATIENCE_S):
-            pass
         with IMAP4("localhost", made.imap, timeout=PATIENCE_S) as client:
             client.starttls(context)
-    except IMAP4.error as error:
-        raise OSError(error) from error
-
-
-def _end(process: "subprocess.Popen[bytes]") -> None:
-    """End the master and, by it, all that it started (SIGQUIT: it waits for them)."""
-    process.send_signal(signal.SIGQUIT)
-    process.wait(timeout=PATIENCE_S)
+    except (OSError, IMAP4.error):
+        return False
+    return greets(made.imaps, b"* OK ", context)

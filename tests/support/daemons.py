@@ -26,6 +26,8 @@ class Started:
 
     process: Process
     answers: Callable[[], bool]
+    stop: signal.Signals = signal.SIGTERM
+    """What ends it and all that it started."""
 
 
 def free_ports(count: int) -> list[int]:
@@ -43,13 +45,13 @@ def running(name: str, start: Callable[[], Started], logs: list[Path]) -> Iterat
     """Run a daemon, the leader of its own process group, until the block ends; nothing of it is left then.
 
     Daemons cannot say which port they were given, so `start` takes free ones, and is called again when one of
-    them was taken in the meantime. `logs` tell why it did not start.
+    them was taken in the meantime. `logs` tell why it did not start; without any, a port may be why.
     """
-    process = _started(name, start, logs)
+    started = _started(name, start, logs)
     try:
         yield
     finally:
-        _end(process)
+        _end(started)
 
 
 def greets(port: int, words: bytes, tls: ssl.SSLContext) -> bool:
@@ -64,19 +66,19 @@ def greets(port: int, words: bytes, tls: ssl.SSLContext) -> bool:
         return False
 
 
-def _started(name: str, start: Callable[[], Started], logs: list[Path]) -> Process:
+def _started(name: str, start: Callable[[], Started], logs: list[Path]) -> Started:
     said = ""
     for _ in range(_TRIES):
         started = start()
         try:
             if _answers(started):
-                return started.process
+                return started
         except BaseException:
-            _end(started.process)
+            _end(started)
             raise
-        _end(started.process)
+        _end(started)
         said = "".join(path.read_text(errors="replace") for path in logs if path.exists())
-        if "Address already in use" not in said:
+        if logs and "Address already in use" not in said:
             break
     raise AssertionError(f"{name} did not start: {said}")
 
@@ -95,9 +97,10 @@ def _answers(started: Started) -> bool:
     return False
 
 
-def _end(process: Process) -> None:
+def _end(started: Started) -> None:
     """End it by its id, and then whatever of its group outlives it."""
-    process.terminate()
+    process = started.process
+    process.send_signal(started.stop)
     try:
         process.wait(timeout=PATIENCE_S)
     finally:

@@ -6,21 +6,14 @@ its package asks for where the tests are root, as whoever runs the tests elsewhe
 
 import os
 import pwd
-import socket
 import subprocess
-import time
-from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 
 from config.authority import issue, make_authority
+from support.daemons import Process
 from support.programs import missing
 
-PATIENCE_S = 30.0
-TRIES = 5
-"""Such a server cannot say which port it was given, so one is tried, and another when that one was taken."""
 _SERVERS = Path(__file__).parent.parent.parent / ".servers"
-_AGAIN_S = 0.02
 
 
 def unpacked(path: str, package: str) -> Path:
@@ -56,28 +49,10 @@ def give(folder: Path, to: pwd.struct_passwd) -> None:
             os.lchown(path, to.pw_uid, to.pw_gid)
 
 
-def start(command: list[str | Path], to: pwd.struct_passwd, **env: str) -> "subprocess.Popen[bytes]":
-    """Start it in a process group of its own."""
+def start_as(command: list[str | Path], to: pwd.struct_passwd, **env: str) -> Process:
+    """Start a server in a process group of its own."""
     become = {"user": to.pw_uid, "group": to.pw_gid, "extra_groups": []} if os.getuid() == 0 else {}
     return subprocess.Popen(
         command, env={"PATH": "/usr/bin:/bin", **env}, start_new_session=True,
         stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, **become,
     )  # fmt: skip
-
-
-def free_port() -> int:
-    """Give a port that nobody listens at now."""
-    with socket.create_server(("127.0.0.1", 0)) as sock:
-        return int(sock.getsockname()[1])
-
-
-def answers(process: "subprocess.Popen[bytes]", talks: Callable[[], object]) -> bool:
-    """Wait until `talks` raises no OSError any more: True. False when the server has ended instead."""
-    deadline = time.monotonic() + PATIENCE_S
-    while process.poll() is None and time.monotonic() < deadline:
-        with suppress(OSError):
-            talks()
-            return True
-        with suppress(subprocess.TimeoutExpired):
-            process.wait(timeout=_AGAIN_S)
-    return False
