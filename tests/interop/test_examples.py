@@ -7,7 +7,9 @@ import pytest
 from config.authority import issue, make_authority, write_file
 from config.keys import new_key_text
 from support import smtp
+from support.cyrus import running_cyrus
 from support.dovecot import running_dovecot
+from support.exim import running_exim
 from support.house import House
 from support.imap import subjects
 from support.postfix import running_postfix
@@ -58,17 +60,8 @@ def dovecot():
 
 
 def test_dovecot(root, tmp_path, dial, dovecot):
-    write_file(tmp_path / "gate.secret", f"{dovecot.secret}\n".encode(), 0o400)
-    places = {
-        "/var/lib/wicketgate": str(tmp_path / "data"),
-        "/etc/letsencrypt/live/mail.example.org/fullchain.pem": str(tmp_path / "tls/server.pem"),
-        "/etc/letsencrypt/live/mail.example.org/privkey.pem": str(tmp_path / "tls/server.key"),
-        "/etc/wicketgate/keys": str(tmp_path / "keys"),
-        "/etc/wicketgate/dovecot-ca.pem": str(dovecot.ca_file),
-        "/etc/wicketgate/dovecot-gate.secret": str(tmp_path / "gate.secret"),
-        "imaps://dovecot.internal": f"imaps://localhost:{dovecot.imaps}",
-        'server_name = "dovecot.internal"': 'server_name = "localhost"',
-    }
+    places = {"imaps://dovecot.internal": f"imaps://localhost:{dovecot.imaps}"}
+    places |= internal(tmp_path, "dovecot", dovecot)
     signs_in(moved(root, tmp_path, "dovecot.toml", places), dial)
 
 
@@ -101,6 +94,38 @@ def test_dovecot_postfix(root, tmp_path, dial, dovecot):
             client.login(EMAIL, password)
             assert subjects(client) == ["the whole way"]
             client.logout()
+
+
+def internal(folder, name: str, server) -> dict[str, str]:
+    """Where the files of an example are for a server of the tests, but for its address."""
+    write_file(folder / "gate.secret", f"{server.secret}\n".encode(), 0o400)
+    return {
+        "/var/lib/wicketgate": str(folder / "data"),
+        "/etc/letsencrypt/live/mail.example.org/fullchain.pem": str(folder / "tls/server.pem"),
+        "/etc/letsencrypt/live/mail.example.org/privkey.pem": str(folder / "tls/server.key"),
+        "/etc/wicketgate/keys": str(folder / "keys"),
+        f"/etc/wicketgate/{name}-ca.pem": str(server.ca_file),
+        f"/etc/wicketgate/{name}-gate.secret": str(folder / "gate.secret"),
+        f'server_name = "{name}.internal"': 'server_name = "localhost"',
+    }
+
+
+def test_cyrus(root, tmp_path, dial):
+    with running_cyrus() as server:
+        places = {"imaps://cyrus.internal": f"imaps://localhost:{server.imaps}"}
+        signs_in(moved(root, tmp_path, "cyrus.toml", internal(tmp_path, "cyrus", server) | places), dial)
+
+
+def test_exim(root, tmp_path):
+    with running_exim() as server:
+        places = {"smtps://exim.internal": f"smtps://localhost:{server.smtps}"}
+        house = moved(root, tmp_path, "exim.toml", internal(tmp_path, "exim", server) | places)
+        house.add(EMAIL)
+        server.make_box(EMAIL)
+        with running_gate(house) as serving, smtp.connect(serving.facts) as client:
+            client.login(EMAIL, serving.mint(EMAIL))
+            client.sendmail(EMAIL, [EMAIL], "Subject: by Exim\r\n\r\nHello\r\n")
+            assert server.wait_for(EMAIL, "by Exim")
 
 
 def test_radicale(root, tmp_path):
