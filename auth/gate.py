@@ -221,7 +221,9 @@ class Gate:
         """Decide about a sign-in whose whole secret matched."""
         row, grant = reading.standing.app_password, _grant(reading.standing)
         if reading.standing.disabled:
-            return Refusal(reason=Reason.BAD_CREDENTIALS, account_id=row.account_id, cause="disabled")
+            return Refusal(
+                reason=Reason.BAD_CREDENTIALS, account_id=row.account_id, email=grant.email, cause="disabled"
+            )
         if row.revoked_at is not None:
             return _told(Reason.REVOKED, grant, cause=row.revoked_why or "")
         return self._permitted(grant, sign_in, attempt)
@@ -285,6 +287,7 @@ def _told(reason: Reason, grant: Grant, cause: str = "") -> Refusal:
     return Refusal(
         reason=reason,
         account_id=grant.account_id,
+        email=grant.email,
         app_password_id=grant.app_password_id,
         label=grant.label,
         scopes=grant.scopes,

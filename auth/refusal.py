@@ -48,6 +48,8 @@ class Refusal:
 
     reason: Reason
     account_id: str | None = None
+    email: str | None = None
+    """The account's primary email, whatever name was used."""
     app_password_id: str | None = None
     label: str | None = None
     scopes: frozenset[Scope] = frozenset()

@@ -284,6 +284,18 @@ class Policy(Section):
     hashing: Hashing = Field(default=Hashing(), description="what the hashes cost")
 
 
+class Log(Section):
+    """What the server writes to standard error; docs/log.md has its fields."""
+
+    format: Literal["logfmt", "json"] = Field(
+        default="logfmt", description='"logfmt", or "json": one object a line'
+    )
+    level: Literal["info", "warning"] = Field(
+        default="info",
+        description='"info": every sign-in, refusal and end of a session; "warning": refusals and trouble',
+    )
+
+
 class Config(Section):
     """The whole file."""
 
@@ -299,6 +311,7 @@ class Config(Section):
         description="the tables [upstream.imap], [upstream.smtp], [upstream.contacts], [upstream.events]",
     )
     policy: Policy = Field(default=Policy(), description="the table [policy]")
+    log: Log = Field(default=Log(), description="the table [log]")
 
     @field_validator("tls")
     @classmethod

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 import ssl
 import time
 from collections.abc import Awaitable, Callable, Coroutine
@@ -23,11 +22,11 @@ from auth.refusal import Refusal
 from proxy.dialog import ClientState, Ending, Event, HangUp, SwitchToTls
 from proxy.entrance import Asked, Entrance, Reached
 from proxy.limits import CLOSE_S, RECEIVE_OCTETS, SIGN_IN_S, STOP_S, TLS_HANDSHAKE_S
+from proxy.log.events import Ended
+from proxy.log.words import Drop, SessionEnd
 from proxy.net.connection import Connection, ConnectionLost
 from proxy.ports import Attempt, Ports
 from scopes.model import Grant, Service
-
-log = logging.getLogger(__name__)
 
 R = TypeVar("R", bound=Reached)
 
@@ -82,8 +81,8 @@ class Surroundings(Generic[R]):
     """Gives the context for the next handshake, so that certificates can be changed while serving."""
     reach: Callable[[Grant], Coroutine[Any, Any, R]]
     """Signs in upstream. Raises `UpstreamFailure`."""
-    session: Callable[[Begun[R]], Awaitable[None]]
-    """Tells the client and serves it until its end. Nothing may wait before `when_cut` is set."""
+    session: Callable[[Begun[R]], Awaitable[Ended]]
+    """Tells the client, serves it and says how it ended. Nothing may wait before `when_cut` is set."""
     now: Callable[[], float] = time.time
     handshake_s: float = TLS_HANDSHAKE_S
     sign_in_s: float = SIGN_IN_S
@@ -107,7 +106,7 @@ class Conversation(Generic[R]):
         try:
             await self._bounded(implicit_tls=implicit_tls)
         except ConnectionLost as lost:
-            log.info("%s connection ended id=%s cause=%s", self._around.service, self._connection.id, lost)
+            self._entrance.dropped(Drop.CLIENT_LOST, str(lost))
         finally:
             self._connection.abort()
 
@@ -135,7 +134,6 @@ class Conversation(Generic[R]):
     # --- around it ------------------------------------------------------------------------------------------
 
     async def _bounded(self, *, implicit_tls: bool) -> None:
-        service, connection = self._around.service, self._connection
         task = asyncio.current_task()
         try:
             async with asyncio.timeout(self._around.sign_in_s) as limit:
@@ -148,13 +146,14 @@ class Conversation(Generic[R]):
         except ConnectionLost:
             raise
         except asyncio.CancelledError:
+            self._entrance.dropped(Drop.STOPPING)
             await self._farewell(Ending.STOPPING, within_s=STOP_S)
             raise
         except TimeoutError:
-            log.info("%s sign-in took too long id=%s state=%s", service, connection.id, self.leg.state)
+            self._entrance.dropped(Drop.TOO_SLOW, f"in the state {self.leg.state}")
             await self._farewell(Ending.TOO_SLOW)
         except Exception as bug:  # noqa: BLE001 - one connection ends, the server does not
-            log.error("%s connection ended by a fault id=%s %s", service, connection.id, fault(bug))  # noqa: TRY400
+            self._entrance.dropped(Drop.FAULT, fault(bug))
             await self._farewell(Ending.FAULT)
 
     async def _handshake(self) -> None:
@@ -188,12 +187,26 @@ class Conversation(Generic[R]):
                 attempt.become_session()
                 self._known.close()
                 limit.reschedule(None)
-                await around.session(
+                await self._serve_session(
                     Begun(asked=asked, grant=grant, reached=reached, attempt=attempt, entrance=entrance)
                 )
             finally:
                 reached.connection.abort()
         return True
+
+    async def _serve_session(self, begun: Begun[R]) -> None:
+        """Serve it, and tell of its end whatever that is."""
+        ended = Ended(reason=SessionEnd.STOPPING)
+        try:
+            ended = await self._around.session(begun)
+        except ConnectionLost as lost:
+            ended = Ended(reason=SessionEnd.CLIENT_LOST, cause=str(lost))
+            raise
+        except Exception as bug:
+            ended = Ended(reason=SessionEnd.FAULT, cause=fault(bug))
+            raise
+        finally:
+            begun.entrance.ended(begun.grant.app_password_id, ended)
 
     async def _hold(self) -> None:
         """Keep what the client sends behind its sign-in, as much as there is room for; return at its end."""

@@ -29,5 +29,10 @@ def quoted(text: str | bytes) -> str:
 
 
 def name(text: str) -> str:
-    """Give a sign-in name for the log, or say what was left out."""
+    """Give a sign-in name in quotes, or say what was left out."""
     return _REDACTED if looks_like_one(text) else quoted(_WITHIN.sub("(redacted)", text))
+
+
+def redacted(text: str) -> str:
+    """Give `text` without what has the shape of an app password, for a place where it is escaped later."""
+    return _REDACTED if looks_like_one(text) else _WITHIN.sub("(redacted)", text)

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from auth.fault import fault
 from proxy.limits import DESCRIPTORS
+from proxy.log.formats import LogFormat, begin
 
 if TYPE_CHECKING:
     from sys import UnraisableHookArgs
@@ -27,12 +28,11 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
-def run(main: Coroutine[Any, Any, None], *, level: int = logging.INFO) -> None:
+def run(
+    main: Coroutine[Any, Any, None], *, form: LogFormat = LogFormat.LOGFMT, level: int = logging.INFO
+) -> None:
     """Run a server's coroutine to its end, on uvloop where there is one; the log goes to standard error."""
-    logging.basicConfig(
-        stream=sys.stderr, level=level, format="%(asctime)s %(levelname)s %(name)s %(message)s", force=True
-    )
-    logging.getLogger("alembic").setLevel(logging.WARNING)  # that a file is made is no news
+    begin(form, level)
     sys.unraisablehook = log_ignored
     allow_descriptors(DESCRIPTORS)
     with asyncio.Runner(loop_factory=_new_event_loop) as runner:

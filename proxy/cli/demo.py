@@ -22,6 +22,7 @@ from config.scaffold import Ports
 from proxy.cli.demo_folder import DemoFolder, entries, open_folder, write_config, write_private
 from proxy.cli.demo_page import page
 from proxy.cli.output import fail, fail_usage
+from proxy.log.formats import LogFormat
 from proxy.process import run
 from proxy.server.errors import ServeError
 from proxy.server.listening import Bound
@@ -88,7 +89,7 @@ def demo(folder: Path, ready_file: Path | None, bind: str, hosts: tuple[str, ...
     """Run a whole Wicketgate here, with two accounts, mail, contacts and calendars, until Ctrl-C."""
     names = _checked_hosts(bind, hosts)
     _refuse_a_port_twice(ports)
-    run(_demo(folder.absolute(), ready_file, bind, names, ports), level=logging.WARNING)
+    run(_demo(folder.absolute(), ready_file, bind, names, ports), form=LogFormat.PLAIN, level=logging.WARNING)
 
 
 def _refuse_a_port_twice(ports: Mapping[str, int]) -> None:

@@ -6,6 +6,7 @@ expired certificate, is noted once it serves; when it cannot start for such a ca
 
 from __future__ import annotations
 
+import logging
 from datetime import UTC, datetime
 
 import click
@@ -16,11 +17,14 @@ from config.private import PrivateFileError
 from config.problems import ConfigErrors, Problem
 from proxy.cli.app import Invocation
 from proxy.cli.outages import outage
-from proxy.cli.output import fail_usage, note
+from proxy.cli.output import fail_usage
+from proxy.log.formats import LogFormat
 from proxy.net.tls import CertificateProblem
 from proxy.process import run
 from proxy.server.listening import Bound
 from proxy.server.serving import serve as serve_gate
+
+log = logging.getLogger(__name__)
 
 
 @click.command(short_help="Run the gate until it is told to stop.")
@@ -35,10 +39,14 @@ def serve(invocation: Invocation) -> None:
         nonlocal serving
         serving = True
         for problem in problems:
-            note(f"{problem}; {problem.hint}")
+            log.warning("%s; %s", problem, problem.hint)
 
     try:
-        run(serve_gate(config, ready=ready))
+        run(
+            serve_gate(config, ready=ready),
+            form=LogFormat(config.log.format),
+            level=logging.getLevelNamesMapping()[config.log.level.upper()],
+        )
     except (CertificateProblem, ConfigErrors, PrivateFileError, StoreUnavailable, OSError) as error:
         if not serving:
             problems += _unseen(error, problems)

@@ -35,6 +35,9 @@ class Client:
         self.connection = connection
         self.received = bytearray()
         """What has come and was not read yet."""
+        self.octets_in = 0
+        self.octets_out = 0
+        """Both as they are within TLS."""
         self._settings = settings
         self._gone = gone
         self._finder = HeadFinder()
@@ -48,7 +51,7 @@ class Client:
         self._limit.within(self._settings.idle_s)
         try:
             while (octets := self._finder.find(self.received)) is None:
-                came = await self.connection.receive(RECEIVE_OCTETS)
+                came = await self._receive(RECEIVE_OCTETS)
                 if not came:
                     return None
                 self.received += came
@@ -65,7 +68,7 @@ class Client:
         await self._alone()
         self._limit.within(self._settings.quiet_s)
         try:
-            came = await self.connection.receive()
+            came = await self._receive(RECEIVE_OCTETS)
         finally:
             self._limit.lift()
         if not came:
@@ -76,6 +79,7 @@ class Client:
         """Send. Raises ConnectionLost."""
         self._limit.within(self._settings.quiet_s)
         try:
+            self.octets_out += len(octets)
             await self.connection.send(octets)
         finally:
             self._limit.lift()
@@ -105,13 +109,18 @@ class Client:
             watch.cancel()
             await asyncio.wait({watch})
 
+    async def _receive(self, most: int) -> bytes:
+        came = await self.connection.receive(most)
+        self.octets_in += len(came)
+        return came
+
     def _begin_watch(self) -> None:
         self._watch = asyncio.ensure_future(self._look())
 
     async def _look(self) -> None:
         with contextlib.suppress(ConnectionLost):
             while room := max(0, PIPELINED_OCTETS - len(self.received)):
-                came = await self.connection.receive(min(room, RECEIVE_OCTETS))
+                came = await self._receive(min(room, RECEIVE_OCTETS))
                 if not came:
                     break
                 self.received += came

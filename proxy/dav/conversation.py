@@ -8,7 +8,6 @@ with a reason; whoever is at work then says the last word. No descriptor, task o
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Mapping
 from functools import partial
 
@@ -20,15 +19,15 @@ from proxy.dav.deadline import Deadline
 from proxy.dav.head import BadHead
 from proxy.dav.passage import Upstream
 from proxy.dav.ports import Answer, Judge
+from proxy.dav.sessions import Sessions
 from proxy.dav.settings import Settings
-from proxy.dav.turn import Ending, Turn
+from proxy.dav.turn import ENDS, Ending, Turn
 from proxy.entrance import Asked, Entrance, Reached
 from proxy.limits import COMMANDS_PER_CONNECTION
+from proxy.log.words import Drop, SessionEnd
 from proxy.net.connection import Connection, ConnectionLost
 from proxy.ports import Ports
 from scopes.model import Grant, Service
-
-log = logging.getLogger(__name__)
 
 
 class Conversation:
@@ -53,7 +52,7 @@ class Conversation:
         self._sign_in_limit = Deadline(partial(self.end, Ending.SIGN_IN))
         self._task: asyncio.Task[None] | None = None
         self._turn: Turn | None = None
-        self._good: set[str] = set()
+        self.sessions = Sessions(self.entrance, self.client)
 
     async def serve(self) -> None:
         """Serve until the connection has ended; it is closed then. Raises nothing but CancelledError."""
@@ -65,15 +64,17 @@ class Conversation:
                 await connection.secure_as_server(self.settings.tls(), timeout_s=self.settings.handshake_s)
                 await self._converse()
         except ConnectionLost as lost:
-            log.info("dav connection ended id=%s cause=%s", connection.id, lost)
+            self.sessions.ending(SessionEnd.CLIENT_LOST, str(lost))
         except asyncio.CancelledError:
             why = self.ending
+            self.sessions.ending(ENDS[why or Ending.STOPPING])
             if why is None or not self.recovered():
                 raise
             await self._farewell(why)
         except Exception as bug:  # noqa: BLE001 - one connection ends, the server does not
-            log.error("dav connection ended by a fault id=%s %s", connection.id, fault(bug))  # noqa: TRY400
+            self.sessions.ending(SessionEnd.FAULT, fault(bug))
         finally:
+            self.sessions.over()
             for each in (self.client, self.upstream_limit, self._sign_in_limit):
                 each.close()
             connection.abort()
@@ -93,11 +94,8 @@ class Conversation:
 
     def granted(self, asked: Asked, fields: Mapping[str, str], grant: Grant) -> None:
         """See `Visit`: recorded once for each app password, not for each request."""
-        if grant.app_password_id in self._good:
-            return
         self._sign_in_limit.lift()
-        self._good.add(grant.app_password_id)
-        self.entrance.granted(basic.introduced(asked, fields), grant)
+        self.sessions.request(grant, partial(basic.introduced, asked, fields))
 
     async def _converse(self) -> None:
         turns = 0
@@ -106,19 +104,21 @@ class Conversation:
             try:
                 head = await self.client.head()
             except BadHead as bad:
-                log.info("dav request refused id=%s cause=%s", self.client.connection.id, bad.fault)
+                self.sessions.ending(SessionEnd.REFUSED, bad.fault)
+                self.entrance.dropped(Drop.BAD_REQUEST, bad.fault)
                 await self._say(answering.bad_head(bad.status, bad.fault))
                 break
             if head is None:
                 return
             turns += 1
-            if not self._good and turns > COMMANDS_PER_CONNECTION:
+            if not self.sessions and turns > COMMANDS_PER_CONNECTION:
                 break
             self._turn = Turn(self, head)
             self.client.connection.working = True
             keep = await self._turn.run()
             self._turn = None
             self.client.connection.working = False
+            self.sessions.served()
         await self.client.part()
 
     def _stop(self) -> None:
@@ -126,10 +126,10 @@ class Conversation:
         if self._turn is None:
             self.end(Ending.STOPPING)
         else:
+            self.sessions.ending(SessionEnd.STOPPING)
             self._turn.be_last()
 
     async def _farewell(self, why: Ending) -> None:
-        log.info("dav connection ended id=%s end=%s", self.client.connection.id, why)
         if self._turn is not None or why is Ending.GONE or not self.client.connection.secure:
             return
         try:

@@ -13,10 +13,11 @@ import logging
 from collections.abc import Awaitable, Callable, Mapping
 from enum import StrEnum
 from functools import partial
-from typing import Protocol
+from types import MappingProxyType
+from typing import Final, Protocol
 
 from auth.fault import fault
-from auth.refusal import Refusal
+from auth.refusal import Reason, Refusal
 from proxy.dav import answering, basic
 from proxy.dav.answering import Answering
 from proxy.dav.client import Client, Incoming
@@ -25,9 +26,11 @@ from proxy.dav.framing import BadBody
 from proxy.dav.head import Head
 from proxy.dav.passage import Over, Passage, Request, Upstream
 from proxy.dav.ports import Answer, AnswerFault, Forward, Judge, WallRequest
+from proxy.dav.sessions import Sessions
 from proxy.dav.settings import Settings
 from proxy.entrance import Asked, Entrance, Reached
-from proxy.failures import BUG, http_refusal
+from proxy.failures import http_refusal
+from proxy.log.words import SessionEnd
 from proxy.net.connection import ConnectionLost
 from proxy.ports import Attempt, Ports
 from proxy.upstreams.place import UpstreamFailure
@@ -37,7 +40,7 @@ log = logging.getLogger(__name__)
 
 
 class Ending(StrEnum):
-    """Why a connection ends before its client wants it to. The words appear in logs."""
+    """Why a connection ends before its client wants it to."""
 
     GONE = "client vanished"
     SLOW = "client too slow"
@@ -45,6 +48,19 @@ class Ending(StrEnum):
     UPSTREAM_SLOW = "upstream too slow"
     CUT = "cut"
     STOPPING = "the server is stopping"
+
+
+ENDS: Final[Mapping[Ending, SessionEnd]] = MappingProxyType(
+    {
+        Ending.GONE: SessionEnd.CLIENT_LOST,
+        Ending.SLOW: SessionEnd.IDLE,
+        Ending.SIGN_IN: SessionEnd.IDLE,
+        Ending.UPSTREAM_SLOW: SessionEnd.UPSTREAM_LOST,
+        Ending.CUT: SessionEnd.CUT,
+        Ending.STOPPING: SessionEnd.STOPPING,
+    }
+)
+"""How the log calls them."""
 
 
 class Visit(Protocol):
@@ -56,6 +72,7 @@ class Visit(Protocol):
     settings: Settings
     client: Client
     entrance: Entrance[Reached]
+    sessions: Sessions
     upstream_limit: Deadline
     ending: Ending | None
     """Why its task was cancelled by `end`."""
@@ -103,6 +120,8 @@ class Turn:
             visit.client.watch_soon()
             with visit.ports.registry.attempt(self._cut) as attempt:
                 await self._sign_in(request, asked, attempt)
+        if not self._answering.keep:
+            visit.sessions.ending(SessionEnd.REFUSED if head.keep_alive else SessionEnd.QUIT)
         return self._answering.keep
 
     def be_last(self) -> None:
@@ -113,15 +132,14 @@ class Turn:
         try:
             grant = await self._visit.entrance.admit(asked, attempt)
         except Exception as bug:  # noqa: BLE001 - answered as a fault of ours
-            log.error("dav sign-in failed by a fault id=%s %s", self._visit.client.connection.id, fault(bug))  # noqa: TRY400
-            grant = BUG
+            grant = Refusal(reason=Reason.BUG, cause=fault(bug))
         if isinstance(grant, Refusal):
             await self._refuse(asked, grant)
             return
         attempt.under_way = True
         attempt.become_session()
         self._may_be_cut = True
-        expiry = self._visit.entrance.when_expired(grant, self._cut)
+        expiry = self._visit.entrance.when_expired(grant, self._expired)
         try:
             self._visit.granted(asked, self._head.fields, grant)
             await self._serve(request, asked, grant, attempt)
@@ -130,6 +148,7 @@ class Turn:
         except asyncio.CancelledError:
             await self._ended(asked, grant, attempt)
         except _RefusedError as refused:
+            self._visit.sessions.ending(_end_by(refused.refusal))
             await self._refuse(asked, refused.refusal)
         except Exception as trouble:  # noqa: BLE001 - answered as what it is, or as a fault of ours
             await self._last(self._answer_to(trouble))
@@ -185,6 +204,10 @@ class Turn:
         if self._may_be_cut:
             self._visit.end(Ending.CUT)
 
+    def _expired(self) -> None:
+        self._visit.sessions.ending(SessionEnd.EXPIRED)
+        self._cut()
+
     # --- what went wrong ------------------------------------------------------------------------------------
 
     async def _ended(self, asked: Asked, grant: Grant, attempt: Attempt) -> None:
@@ -192,7 +215,8 @@ class Turn:
         visit, why = self._visit, self._visit.ending
         if why not in (Ending.CUT, Ending.SLOW, Ending.UPSTREAM_SLOW) or not visit.recovered():
             raise asyncio.CancelledError
-        log.info("dav request ended id=%s end=%s", visit.client.connection.id, why)
+        stopped = why is Ending.CUT and attempt.stopping
+        visit.sessions.ending(SessionEnd.STOPPING if stopped else ENDS[why])
         if why is Ending.CUT:
             refusal = await visit.entrance.confirm(asked, attempt, grant)
             if refusal is not None:
@@ -201,18 +225,21 @@ class Turn:
         await self._last(answering.TOO_SLOW if why is Ending.SLOW else answering.UNAVAILABLE)
 
     def _answer_to(self, trouble: Exception) -> Answer:
-        connection = self._visit.client.connection.id
+        connection, sessions = self._visit.client.connection.id, self._visit.sessions
         match trouble:
             case UpstreamFailure():
                 log.warning("dav request failed id=%s cause=%s", connection, trouble)
+                sessions.ending(SessionEnd.UPSTREAM_LOST, str(trouble))
                 return answering.UNAVAILABLE
             case AnswerFault():
                 log.warning("dav answer kept back id=%s cause=%s", connection, trouble)
+                sessions.ending(SessionEnd.UPSTREAM_LOST, str(trouble))
                 return answering.BAD_GATEWAY
             case BadBody():
+                sessions.ending(SessionEnd.REFUSED, "bad body")
                 return answering.BAD_BODY
             case _:
-                log.error("dav request failed by a fault id=%s %s", connection, fault(trouble))
+                sessions.ending(SessionEnd.FAULT, fault(trouble))
                 return answering.BUG
 
     async def _refuse(self, asked: Asked, refusal: Refusal) -> None:
@@ -231,3 +258,8 @@ class Turn:
     def _begin(self, *, keep: bool) -> Answering:
         head = self._head
         return Answering(self._visit.client.send, method=head.method, modern=head.modern, keep=keep)
+
+
+def _end_by(refusal: Refusal) -> SessionEnd:
+    """Name the end of a session whose grant does not hold any more."""
+    return SessionEnd.EXPIRED if refusal.reason is Reason.EXPIRED else SessionEnd.CUT

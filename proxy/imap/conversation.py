@@ -6,20 +6,22 @@ Between the gate's last word and the hand-over to the relay nothing waits.
 
 from __future__ import annotations
 
-import logging
+from collections.abc import Mapping
 from functools import partial
+from types import MappingProxyType
+from typing import Final
 
 from proxy.conversation import Begun, Conversation, Surroundings
 from proxy.imap.client_leg import ClientLeg
 from proxy.imap.ports import Settings, Upstream
 from proxy.imap.upstream import SignedIn
+from proxy.log.events import Ended, Traffic
+from proxy.log.words import SessionEnd
 from proxy.net.connection import Connection
-from proxy.net.relay import relay
+from proxy.net.relay import RelayEnd, relay
 from proxy.ports import Ports
 from proxy.upstreams.origin import origin_of
 from scopes.model import Service
-
-log = logging.getLogger(__name__)
 
 
 def conversation(
@@ -40,28 +42,43 @@ def conversation(
     return Conversation(connection, leg, around)
 
 
-async def _session(client: Connection, leg: ClientLeg, idle_s: float, begun: Begun[SignedIn]) -> None:
+_ENDS: Final[Mapping[RelayEnd, SessionEnd]] = MappingProxyType(
+    {
+        RelayEnd.CLIENT_CLOSED: SessionEnd.CLIENT_CLOSED,
+        RelayEnd.CLIENT_LOST: SessionEnd.CLIENT_LOST,
+        RelayEnd.UPSTREAM_CLOSED: SessionEnd.UPSTREAM_CLOSED,
+        RelayEnd.UPSTREAM_LOST: SessionEnd.UPSTREAM_LOST,
+        RelayEnd.IDLE: SessionEnd.IDLE,
+        RelayEnd.CUT: SessionEnd.CUT,
+    }
+)
+
+
+async def _session(client: Connection, leg: ClientLeg, idle_s: float, begun: Begun[SignedIn]) -> Ended:
     """Hand both connections to the relay, the tagged OK first; nothing waits before."""
     upstream, entrance = begun.reached.connection, begun.entrance
+    ended_here: list[SessionEnd] = []
 
-    def end() -> None:
+    def end(reason: SessionEnd) -> None:
+        ended_here.append(reason)
         client.abort()
         upstream.abort()
 
-    entrance.when_cut = end
+    def cut() -> None:
+        end(SessionEnd.STOPPING if begun.attempt.stopping else SessionEnd.CUT)
+
+    entrance.when_cut = cut
     entrance.granted(begun.asked, begun.grant, upstream.id)
     to_upstream = leg.granted(begun.reached.capabilities)
     to_client = leg.take_output() + begun.reached.rest
-    expiry = entrance.when_expired(begun.grant, end)
+    expiry = entrance.when_expired(begun.grant, partial(end, SessionEnd.EXPIRED))
     try:
         relayed = await relay(client, upstream, to_upstream=to_upstream, to_client=to_client, idle_s=idle_s)
     finally:
         if expiry is not None:
             expiry.cancel()
-    log.info(
-        "imap session ended id=%s end=%s to_upstream=%d to_client=%d",
-        client.id,
-        relayed.end,
-        relayed.to_upstream,
-        relayed.to_client,
+    by_us = relayed.end is RelayEnd.CUT and ended_here
+    return Ended(
+        reason=ended_here[0] if by_us else _ENDS[relayed.end],
+        traffic=Traffic(octets_in=relayed.to_upstream, octets_out=relayed.to_client),
     )

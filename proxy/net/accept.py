@@ -17,6 +17,8 @@ from typing import Any, Final
 
 from auth.fault import fault
 from proxy import limits
+from proxy.log.events import Dropped, Visitor, tell
+from proxy.log.words import Drop
 from proxy.net.balancers import Balancers
 from proxy.net.connection import Connection, ConnectionLost, address_of
 from proxy.net.dial import tune
@@ -156,8 +158,8 @@ class AcceptLoop:
         """Count it among the strangers; closed where that cannot be."""
         if self._strangers.add(connection):
             return True
-        what = "connection %s from %s refused: too many sign-ins in progress"
-        _log.info(what, connection.id, connection.peer)
+        visitor = Visitor(service=None, address=connection.peer, connection=connection.id)
+        tell(Dropped(visitor=visitor, reason=Drop.CROWDED))
         connection.abort()
         return False
 

@@ -32,8 +32,9 @@ class RelayEnd(StrEnum):
     IDLE = "idle"
     CUT = "cut"
     """One of the connections was aborted here."""
-    LOST = "lost"
-    """Reset, timed out or broken TLS, on either side."""
+    CLIENT_LOST = "client lost"
+    """Reset, timed out or broken TLS."""
+    UPSTREAM_LOST = "upstream lost"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,6 +73,23 @@ async def relay(
     return Relayed(end=end, to_upstream=session.up.octets, to_client=session.down.octets)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Ends:
+    """What the ends of one direction are called."""
+
+    source_closed: RelayEnd
+    source_lost: RelayEnd
+    sink_lost: RelayEnd
+
+
+_CLIENT: Final = _Ends(
+    source_closed=RelayEnd.CLIENT_CLOSED, source_lost=RelayEnd.CLIENT_LOST, sink_lost=RelayEnd.UPSTREAM_LOST
+)
+_UPSTREAM: Final = _Ends(
+    source_closed=RelayEnd.UPSTREAM_CLOSED, source_lost=RelayEnd.UPSTREAM_LOST, sink_lost=RelayEnd.CLIENT_LOST
+)
+
+
 class _State(Enum):
     FLOWING = auto()
     BLOCKED = auto()  # the sink has not taken everything; the source is not read
@@ -99,8 +117,8 @@ class _Session:
         self.ended: asyncio.Future[RelayEnd] = self._loop.create_future()
         up = lane_between(client.channel, upstream.channel, pool)
         down = lane_between(upstream.channel, client.channel, pool)
-        self.up = _Direction(self, client, upstream, up, RelayEnd.CLIENT_CLOSED)
-        self.down = _Direction(self, upstream, client, down, RelayEnd.UPSTREAM_CLOSED)
+        self.up = _Direction(self, client, upstream, up, _CLIENT)
+        self.down = _Direction(self, upstream, client, down, _UPSTREAM)
 
     def start(self, to_upstream: bytes, to_client: bytes) -> None:
         for connection in (self.up.source, self.down.source):
@@ -136,7 +154,7 @@ class _Session:
     def settle(self) -> None:
         """End when nothing more can move: both directions done, or the client gone for both."""
         if self.up.done and (self.down.done or self.down.sink_lost):
-            self._over(self.end or RelayEnd.LOST)
+            self._over(self.end or RelayEnd.CLIENT_LOST)
 
     def other(self, direction: _Direction) -> _Direction:
         return self.down if direction is self.up else self.up
@@ -180,7 +198,7 @@ class _Direction:
 
     __slots__ = (
         "_clean",
-        "_end",
+        "_ends",
         "_lane",
         "_loop",
         "_session",
@@ -192,12 +210,12 @@ class _Direction:
     )
 
     def __init__(
-        self, session: _Session, source: Connection, sink: Connection, lane: CopyLane, end: RelayEnd
+        self, session: _Session, source: Connection, sink: Connection, lane: CopyLane, ends: _Ends
     ) -> None:
         self._loop = asyncio.get_running_loop()
         self._session = session
         self._sink = sink
-        self._end = end
+        self._ends = ends
         self._clean = True
         self._state = _State.DONE
         self._lane = lane
@@ -295,7 +313,7 @@ class _Direction:
             self._move_what_is_held()
 
     def _source_ended(self, *, clean: bool) -> None:
-        self._session.close(self._end)
+        self._session.close(self._ends.source_closed)
         self._clean = clean
         if self.sink_lost:
             self._enter(_State.DONE)
@@ -306,7 +324,7 @@ class _Direction:
 
     def _lose_source(self) -> None:
         """The source is gone both ways; what came from it before still goes out."""
-        self._session.close(RelayEnd.LOST)
+        self._session.close(self._ends.source_lost)
         other = self._session.other(self)
         other.sink_lost = True
         other.stop()
@@ -314,7 +332,7 @@ class _Direction:
 
     def _lose_sink(self) -> None:
         """The sink takes no more; it may have sent last words, so its own direction ends by itself."""
-        self._session.close(RelayEnd.LOST)
+        self._session.close(self._ends.sink_lost)
         self.sink_lost = True
         self._lane.close()
         self._lane = CopyLane(self.source.channel, self._sink.channel)

@@ -12,7 +12,8 @@ import asyncio
 
 from proxy.entrance import watched
 from proxy.limits import SMTP_DRAIN_OCTETS
-from proxy.smtp.ends import CLOSING, FAILED, SessionEnd, SessionOver, UpstreamLost
+from proxy.log.words import SessionEnd
+from proxy.smtp.ends import CLOSING, FAILED, SessionOver, UpstreamLost
 from proxy.smtp.grammar import Bdat
 from proxy.smtp.last_word import LastWord, SpokeEarly
 from proxy.smtp.reply import Reply
@@ -71,7 +72,7 @@ class Chunk:
         self._upstream.abort()
         if self._left <= SMTP_DRAIN_OCTETS:
             await self._drain()
-        return SessionOver(SessionEnd.UPSTREAM, words + CLOSING, cause)
+        return SessionOver(SessionEnd.UPSTREAM_LOST, words + CLOSING, cause)
 
     async def _drain(self) -> None:
         try:

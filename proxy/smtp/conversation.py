@@ -11,6 +11,7 @@ from functools import partial
 
 from proxy.conversation import Begun, Conversation, Surroundings
 from proxy.limits import SMTP_DATA_BLOCK_S
+from proxy.log.events import Ended
 from proxy.net.connection import Connection, ConnectionLost
 from proxy.ports import Ports
 from proxy.smtp.client_leg import ClientLeg
@@ -40,7 +41,7 @@ def conversation(
 
 async def _session(
     client: Connection, leg: ClientLeg, new_session: NewSession, begun: Begun[SignedIn]
-) -> None:
+) -> Ended:
     """Say 235, then leave both connections to the session.
 
     A client that does not read its 235 is closed without a word, by a cut at once.
@@ -56,4 +57,4 @@ async def _session(
     except TimeoutError:
         raise ConnectionLost("does not read its 235") from None
     entrance.when_cut = session.cut
-    await session.run(received)
+    return await session.run(received)

@@ -3,25 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from enum import StrEnum
 from typing import Final
 
+from proxy.log.words import SessionEnd
 from proxy.smtp.reply import Reply
-
-
-class SessionEnd(StrEnum):
-    """What began the end. The words appear in logs."""
-
-    QUIT = "client quit"
-    CLIENT_CLOSED = "client closed"
-    LOST = "client lost"
-    IDLE = "idle"
-    UPSTREAM = "upstream lost"
-    REFUSED = "refused"
-    """The client did what we do not go on after."""
-    CUT = "cut"
-    EXPIRED = "expired"
-    STOPPED = "server stops"
 
 
 class SessionOver(Exception):  # noqa: N818 - it names an end, not always an error
@@ -51,4 +36,4 @@ GOODBYE: Final = b"221 2.0.0 goodbye\r\n"
 IDLE: Final = (SessionEnd.IDLE, b"421 4.4.2 idle for too long\r\n")
 CUT: Final = (SessionEnd.CUT, b"421 4.7.0 this app-specific password was revoked\r\n")
 EXPIRED: Final = (SessionEnd.EXPIRED, b"421 4.7.0 this app-specific password has expired\r\n")
-STOPPED: Final = (SessionEnd.STOPPED, b"421 4.3.2 the server is stopping, try again later\r\n")
+STOPPED: Final = (SessionEnd.STOPPING, b"421 4.3.2 the server is stopping, try again later\r\n")

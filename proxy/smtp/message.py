@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from typing import Final
 
 from proxy.limits import SMTP_DRAIN_OCTETS, SMTP_HEADER_OCTETS
+from proxy.log.words import SessionEnd
 from proxy.smtp.data import BareNewlines, DataDecoder, Taken
-from proxy.smtp.ends import CLOSING, FAILED, SessionEnd, SessionOver, UpstreamLost
+from proxy.smtp.ends import CLOSING, FAILED, SessionOver, UpstreamLost
 from proxy.smtp.last_word import LastWord, SpokeEarly
 from proxy.smtp.reply import Reply
 from proxy.smtp.sides import ClientSide, Times, UpstreamSide
@@ -79,9 +80,9 @@ class Message:
         except _RefusedError as refused:
             raise await self._broken(SessionEnd.REFUSED, refused.words) from None
         except SpokeEarly as early:
-            raise await self._broken(SessionEnd.UPSTREAM, early.words, str(early)) from None
+            raise await self._broken(SessionEnd.UPSTREAM_LOST, early.words, str(early)) from None
         except UpstreamLost as lost:
-            raise await self._broken(SessionEnd.UPSTREAM, FAILED, str(lost)) from None
+            raise await self._broken(SessionEnd.UPSTREAM_LOST, FAILED, str(lost)) from None
 
     async def drain(self) -> bool:
         """Throw the rest of the message away; False when its end was not found within bounds."""

@@ -10,6 +10,7 @@ from typing import Protocol
 
 from proxy.failures import House
 from proxy.limits import SIGN_IN_S, TLS_HANDSHAKE_S
+from proxy.log.events import Ended
 from proxy.net.connection import Connection
 from proxy.ports import Attempt
 from proxy.smtp.offer import Offer
@@ -28,8 +29,8 @@ class Upstream(Protocol):
 class Session(Protocol):
     """One client from the 235 on: `proxy.smtp.session.Submission`."""
 
-    async def run(self, received: bytes) -> None:
-        """Serve until the end, which the grant's expiry is too. Raises ConnectionLost.
+    async def run(self, received: bytes) -> Ended:
+        """Serve until the end, which the grant's expiry is too, and say how it ended. Raises ConnectionLost.
 
         `received` came behind the client's sign-in. Cancelled, it leaves the client to be told.
         """

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -21,12 +20,14 @@ from typing import Final
 from proxy.entrance import ClientGoneError, watched
 from proxy.failures import House
 from proxy.limits import CLOSE_S, SMTP_PIPELINE_COMMANDS
+from proxy.log.events import Ended, Traffic
+from proxy.log.words import SessionEnd
 from proxy.net.connection import Connection, ConnectionLost
 from proxy.ports import Attempt
 from proxy.smtp import ends
 from proxy.smtp.chunk import Chunk, throw_away
 from proxy.smtp.data import BareNewlines
-from proxy.smtp.ends import SessionEnd, SessionOver, UpstreamLost
+from proxy.smtp.ends import SessionOver, UpstreamLost
 from proxy.smtp.grammar import Bdat, Line, NeedData, Rejected
 from proxy.smtp.message import Message, Terms
 from proxy.smtp.offer import AUTH, Extra, Offer, helo
@@ -47,8 +48,6 @@ from proxy.smtp.steps import (
 from proxy.smtp.transaction import Transaction
 from proxy.smtp.upstream import SignedIn
 from scopes.model import Grant
-
-log = logging.getLogger(__name__)
 
 _DATA: Final = b"DATA\r\n"
 _GO_ON: Final = b"354 end with <CR><LF>.<CR><LF>\r\n"
@@ -99,8 +98,8 @@ class Submission:
         self._task: asyncio.Task[None] | None = None
         self._over: tuple[SessionEnd, bytes] | None = None  # decided by others: cut, expiry, stop
 
-    async def run(self, received: bytes) -> None:
-        """Serve until the session ends. `received` came behind the sign-in; the client has heard 235.
+    async def run(self, received: bytes) -> Ended:
+        """Serve until the session ends; how. `received` came behind the sign-in; the client has heard 235.
 
         Raises nothing that peers cause. Cancelled, it closes the upstream and leaves the client to be told.
         """
@@ -116,6 +115,10 @@ class Submission:
             if expiry is not None:
                 expiry.cancel()
         await self._farewell(over)
+        traffic = Traffic(
+            octets_in=self._upstream.octets, octets_out=self._client.octets, messages=self._messages
+        )
+        return Ended(reason=over.end, traffic=traffic, cause=over.cause)
 
     def cut(self) -> None:
         """End now, without waiting: revoked, or the server stops. Idempotent; the first reason stands."""
@@ -148,7 +151,7 @@ class Submission:
         except ClientGoneError:
             return SessionOver(SessionEnd.CLIENT_CLOSED)
         except ConnectionLost as lost:
-            return SessionOver(SessionEnd.LOST, cause=str(lost))
+            return SessionOver(SessionEnd.CLIENT_LOST, cause=str(lost))
         except asyncio.CancelledError:
             me = asyncio.current_task()
             if self._over is None or (me is not None and me.cancelling()):
@@ -156,15 +159,6 @@ class Submission:
         return SessionOver(*(self._over or (SessionEnd.QUIT, b"")))
 
     async def _farewell(self, over: SessionOver) -> None:
-        log.info(
-            "smtp session ended id=%s end=%s messages=%d to_upstream=%d to_client=%d cause=%s",
-            self._client.connection.id,
-            over.end,
-            self._messages,
-            self._upstream.octets,
-            self._client.octets,
-            over.cause,
-        )
         with contextlib.suppress(TimeoutError, ConnectionLost):
             async with asyncio.timeout(CLOSE_S):
                 await self._client.say(over.words)
@@ -235,7 +229,7 @@ class Submission:
         replies = await self._ask([each.command for each in asked], self._settings.times.reply)
         for each, reply in zip(asked, replies, strict=True):
             if not (reply.positive or reply.negative):
-                raise SessionOver(SessionEnd.UPSTREAM, ends.FAILED + ends.CLOSING, "gave no outcome")
+                raise SessionOver(SessionEnd.UPSTREAM_LOST, ends.FAILED + ends.CLOSING, "gave no outcome")
             self._transaction.answered(each.verb, reply)
         await self._client.say(b"".join(reply.wire for reply in replies))
 
@@ -245,7 +239,7 @@ class Submission:
             return await watched(self._upstream.ask(commands, within_s), self._client.hold)
         except UpstreamLost as lost:
             said = b"".join(reply.wire for reply in lost.before)
-            raise SessionOver(SessionEnd.UPSTREAM, said + due + ends.CLOSING, str(lost)) from None
+            raise SessionOver(SessionEnd.UPSTREAM_LOST, said + due + ends.CLOSING, str(lost)) from None
 
     async def _introduce(self, *, extended: bool, reset: bool) -> None:
         if reset:
@@ -258,7 +252,7 @@ class Submission:
         """End what is open there; without that it is of no use, and `due` is said to the client."""
         (reply,) = await self._ask([b"RSET\r\n"], self._settings.times.reply, due)
         if not reply.positive:
-            raise SessionOver(SessionEnd.UPSTREAM, due + ends.CLOSING, "refused RSET")
+            raise SessionOver(SessionEnd.UPSTREAM_LOST, due + ends.CLOSING, "refused RSET")
 
     async def _leave(self) -> None:
         """Pass QUIT on; whatever the upstream makes of it, the client may go (RFC 5321 §4.1.1.10)."""
@@ -308,7 +302,8 @@ class Submission:
     async def _open_data(self) -> Reply:
         (reply,) = await self._ask([_DATA], self._settings.times.data_start)
         if reply.code != 354 and not reply.negative:
-            raise SessionOver(SessionEnd.UPSTREAM, ends.FAILED + ends.CLOSING, "answers DATA with no answer")
+            cause = "answers DATA with no answer"
+            raise SessionOver(SessionEnd.UPSTREAM_LOST, ends.FAILED + ends.CLOSING, cause)
         return reply
 
     async def _open_data_behind(self, message: Message) -> Reply:

@@ -10,9 +10,10 @@ import asyncio
 from dataclasses import dataclass
 
 from proxy import limits
+from proxy.log.words import SessionEnd
 from proxy.logtext import quoted
 from proxy.net.connection import Connection, ConnectionLost
-from proxy.smtp.ends import IDLE, SessionEnd, SessionOver, UpstreamLost
+from proxy.smtp.ends import IDLE, SessionOver, UpstreamLost
 from proxy.smtp.grammar import Framer, LineLimits
 from proxy.smtp.reply import Reply, ReplyFault, ReplyReader
 from proxy.smtp.upstream import SignedIn

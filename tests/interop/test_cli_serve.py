@@ -73,7 +73,7 @@ def test_a_store_that_cannot_be_opened_is_told_with_what_else_was_seen(house: Ho
 def test_an_expired_certificate_is_noted_and_served(house: House) -> None:
     issue(house.file.parent / "tls", ["localhost", "127.0.0.1", "::1"], now=datetime(2020, 1, 1, tzinfo=UTC))
     with running_gate(house) as serving:
-        note = serving.log.wait_for("note: ")
+        note = serving.log.wait_for("logger=proxy.cli.serve")
         assert "expired on " in note
         assert "renew it" in note
 
@@ -81,4 +81,4 @@ def test_an_expired_certificate_is_noted_and_served(house: House) -> None:
 def test_a_sound_configuration_is_served_without_a_word(house: House) -> None:
     with running_gate(house) as serving:
         pass
-    assert "note: " not in serving.log.text
+    assert "logger=proxy.cli.serve" not in serving.log.text

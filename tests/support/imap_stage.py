@@ -115,6 +115,7 @@ class Stage:
     tls: Tls
     sign_in_s: float = 2 * GIVE_UP_S
     handshake_s: float = 2 * GIVE_UP_S
+    idle_s: float = 2 * GIVE_UP_S
     gate: PlayedGate = field(default_factory=PlayedGate)
     upstream: PlayedUpstream = field(default_factory=PlayedUpstream)
     registry: Registry = field(default_factory=Registry)
@@ -152,7 +153,7 @@ class Stage:
             now=lambda: 1_800_000_000.9,
             handshake_s=self.handshake_s,
             sign_in_s=self.sign_in_s,
-            idle_s=2 * GIVE_UP_S,
+            idle_s=self.idle_s,
         )
 
     def serve(self, near: Connection, *, implicit_tls: bool = True) -> asyncio.Task[None]:

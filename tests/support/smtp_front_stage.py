@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 
 from proxy.conversation import Conversation
 from proxy.failures import House
+from proxy.log.events import Ended
+from proxy.log.words import SessionEnd
 from proxy.net.connection import Connection
 from proxy.ports import Attempt
 from proxy.smtp.conversation import conversation
@@ -44,7 +46,7 @@ class PlayedSession:
     began: asyncio.Event = field(default_factory=asyncio.Event)
     over: asyncio.Event = field(default_factory=asyncio.Event)
 
-    async def run(self, received: bytes) -> None:
+    async def run(self, received: bytes) -> Ended:
         self.received = received
         self.began.set()
         if self.bug is not None:
@@ -60,6 +62,7 @@ class PlayedSession:
                 each.cancel()
             await asyncio.wait(ends)
         await self.client.close()
+        return Ended(reason=SessionEnd.QUIT)
 
     def cut(self) -> None:
         self.cuts += 1

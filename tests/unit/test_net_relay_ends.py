@@ -20,7 +20,12 @@ from support.relaying import KINDS, Rig, fill, make_rig
 from support.sockets import Tls, on_both_loops, read_all, read_exactly, reset, turns
 
 BIG = os.urandom(600_000)
-ENDS = {RelayEnd.CLIENT_CLOSED, RelayEnd.UPSTREAM_CLOSED, RelayEnd.LOST}
+ENDS = {
+    RelayEnd.CLIENT_CLOSED,
+    RelayEnd.CLIENT_LOST,
+    RelayEnd.UPSTREAM_CLOSED,
+    RelayEnd.UPSTREAM_LOST,
+}
 
 
 @pytest.fixture(scope="module")
@@ -153,7 +158,7 @@ async def test_a_reset_by_the_client_ends_both(tls, kind):
     reset(rig.client.channel.sock)
     with pytest.raises((ConnectionLost, EOFError)):
         await _until_gone(rig)
-    assert (await relaying).end is RelayEnd.LOST
+    assert (await relaying).end is RelayEnd.CLIENT_LOST
     rig.leave()
 
 
@@ -171,7 +176,7 @@ async def test_a_reset_by_the_upstream_ends_both_and_its_last_words_arrive(tls, 
     await rig.upstream.send(b"* BYE I crash\r\n")
     assert await rig.client.receive() == b"* BYE I crash\r\n"
     reset(rig.upstream.channel.sock)
-    assert (await relaying).end is RelayEnd.LOST
+    assert (await relaying).end is RelayEnd.UPSTREAM_LOST
     rig.leave()
 
 
@@ -220,7 +225,7 @@ async def test_broken_tls_of_the_client_ends_both(tls):
     relaying = rig.start()
     rig.client.channel.sock.send(b"\x17\x03\x03\x00\x20" + b"0" * 32)
     assert await read_all(rig.upstream) == b""
-    assert (await relaying).end is RelayEnd.LOST
+    assert (await relaying).end is RelayEnd.CLIENT_LOST
     rig.leave()
 
 

@@ -1,0 +1,1 @@
+"""The log an administrator works with: its words, its lines and how they are written."""
