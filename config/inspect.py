@@ -44,7 +44,7 @@ def inspect_parts(parts: Parts, file: Path, now: datetime) -> list[Problem]:
         except PrivateFileError as error:
             problems.append(Problem(file=file, key=f"keys.files.{name}", what=str(error), hint=error.hint))
     for name, behind in parts.behind.items():
-        problems += _upstream(behind, file, f"upstream.{name}", now)
+        problems += _upstream(behind, file, name, now)
     if parts.data is not None:
         problems += folder_problems(parts.data, file, "server.data")
     if parts.store is not None:

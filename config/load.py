@@ -34,7 +34,6 @@ LATER: Final[Mapping[str, str]] = MappingProxyType(
         "listen.http": "the portal",
         "upstream.imap.proxy_protocol": "the PROXY protocol",
         "upstream.smtp.proxy_protocol": "the PROXY protocol",
-        "domain": "upstreams by domain",
     }
 )
 """Keys that a later version will know, and what they belong to."""
@@ -52,12 +51,10 @@ _MEANT: Final[Mapping[str, str]] = MappingProxyType(
 )
 """Other names for what has a key, and that key."""
 
-_LATER_KINDS: Final = frozenset({"master", "stored", "oauth2"})
+_LATER_KINDS: Final = frozenset({"stored", "oauth2"})
 _LATER_WORDS: Final[Mapping[str, frozenset[str]]] = MappingProxyType(
     {
         "primary.kind": frozenset({"imap"}),
-        "upstream.imap.sign_in.kind": _LATER_KINDS,
-        "upstream.smtp.sign_in.kind": _LATER_KINDS,
         "upstream.contacts.sign_in.kind": _LATER_KINDS,
         "upstream.events.sign_in.kind": _LATER_KINDS,
         "upstream.contacts.profile": frozenset({"nextcloud", "baikal", "sabredav", "icloud", "generic"}),

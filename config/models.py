@@ -14,6 +14,7 @@ from typing import Any, Final, Literal, Self
 from pydantic import Field, ValidationInfo, field_validator
 
 from config.address import AddressKind, Listen
+from config.domain import Domain
 from config.fields import (
     BalancerNetwork,
     CertificateName,
@@ -28,15 +29,13 @@ from config.fields import (
     url_of,
 )
 from config.keys import read_key
+from config.policy import Policy
 from config.private import PrivateFileError
 from config.problems import ConfigErrors, Problem, wrong
 from config.section import Section
 from config.upstream import Upstreams
 
-MOST_APP_PASSWORDS: Final = 25
 _LISTENERS: Final = ("imaps", "imap", "submissions", "submission", "https")
-_MOST_KIB: Final = 1_048_576
-_MOST_PASSES: Final = 10
 
 
 class Server(Section):
@@ -232,58 +231,6 @@ class Primary(Section):
     kind: Literal["local"] = Field(default="local", description='"local": kept by Wicketgate, hashed')
 
 
-class AppCost(Section):
-    """What one argon2id hash of an app password costs, on one lane; stretching gains nothing here."""
-
-    memory_kib: WholeNumber = Field(default=4_096, ge=1_024, le=_MOST_KIB, description="memory in KiB")
-    passes: WholeNumber = Field(default=1, ge=1, le=_MOST_PASSES, description="passes over that memory")
-
-
-class PrimaryCost(Section):
-    """What one argon2id hash of a primary password costs; the floor is OWASP's (19 MiB, 2 passes)."""
-
-    memory_kib: WholeNumber = Field(default=65_536, ge=19_456, le=_MOST_KIB, description="memory in KiB")
-    passes: WholeNumber = Field(default=3, ge=2, le=_MOST_PASSES, description="passes over that memory")
-
-
-class Hashing(Section):
-    """What the two kinds of hash cost."""
-
-    app: AppCost = Field(default=AppCost(), description="for app passwords, which the machine makes")
-    primary: PrimaryCost = Field(
-        default=PrimaryCost(), description="for primary passwords, which people choose"
-    )
-
-
-class Policy(Section):
-    """The rules of the house."""
-
-    app_passwords: WholeNumber = Field(
-        default=MOST_APP_PASSWORDS,
-        ge=1,
-        le=MOST_APP_PASSWORDS,
-        description="active app passwords of one account",
-    )
-    sender: Literal["upstream", "own", "report"] | None = Field(
-        default=None,
-        description='who may be the sender of a message: "upstream" leaves it to the server behind, '
-        '"own" takes the account\'s own addresses alone, "report" writes the others into the log',
-        json_schema_extra={"without": "`own` before the embedded server, else `upstream`"},
-    )
-    bare_newlines: Literal["refuse", "normalise"] = Field(
-        default="refuse",
-        description='what is done about a CR or LF that stands alone in a message: "refuse" it, '
-        'or "normalise" it to CRLF, for old clients',
-    )
-    message_octets: WholeNumber = Field(
-        default=52_428_800,
-        ge=65_536,
-        le=2_147_483_647,
-        description="the largest message that is taken, the smallest limit of the servers behind (RFC 1870)",
-    )
-    hashing: Hashing = Field(default=Hashing(), description="what the hashes cost")
-
-
 class Log(Section):
     """What the server writes to standard error; docs/log.md has its fields."""
 
@@ -305,6 +252,9 @@ class Config(Section):
     store: Store = Field(default_factory=dict, validate_default=True, description="the table [store]")
     keys: Keys = Field(description="the table [keys]")
     primary: Primary = Field(default=Primary(), description="the table [primary]")
+    domain: tuple[Domain, ...] = Field(
+        default=(), description="tables [[domain]], for domains whose mail stands on servers of their own"
+    )
     upstream: Upstreams = Field(
         default_factory=dict,
         validate_default=True,
@@ -331,18 +281,28 @@ class Config(Section):
         folder = server.data if server is not None else folder_of(info)
         return {"url": url_of(folder / "gate.db"), **value}
 
+    @field_validator("domain")
+    @classmethod
+    def _each_domain_once(cls, value: tuple[Domain, ...]) -> tuple[Domain, ...]:
+        names = [domain.name for domain in value]
+        if twice := next((name for name in names if names.count(name) > 1), None):
+            raise wrong(f"{twice} has two tables", "write all its servers in one")
+        return value
+
     @field_validator("upstream")
     @classmethod
     def _behind_every_listener(cls, value: Upstreams, info: ValidationInfo) -> Upstreams:
-        listen = info.data.get("listen")
-        if listen is None:
+        listen, domains = info.data.get("listen"), info.data.get("domain")
+        if listen is None or domains is None:
             return value
+        imap = value.imap or any(each.upstream.imap for each in domains)
+        smtp = value.smtp or any(each.upstream.smtp for each in domains)
         for places, behind, table, tables in (
-            (listen.imaps + listen.imap, value.imap, "imap", "the table"),
-            (listen.submissions + listen.submission, value.smtp, "smtp", "the table"),
+            (listen.imaps + listen.imap, imap, "imap", "the table"),
+            (listen.submissions + listen.submission, smtp, "smtp", "the table"),
             (listen.https, value.dav, "contacts", "this table, [upstream.events] or both"),
         ):
-            if places and behind is None:
+            if places and not behind:
                 hint = (
                     f'write {tables}, with address = "embedded" or that of a server, '
                     "or take those lines out of [listen]"

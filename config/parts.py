@@ -6,16 +6,18 @@ place, and a fault be told that is none.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
+from config.domain import DomainUpstreams
 from config.fields import CertificateName, ConfigPath, url_of
 from config.models import Config, Keys, Store
-from config.upstream import SERVICES, DavUpstream, ImapUpstream, SmtpUpstream, TrustedHeader
+from config.sign_in import TrustedHeader
+from config.upstream import SERVICES, DavUpstream, ImapUpstream, SmtpUpstream, Upstreams
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -53,7 +55,7 @@ class Parts:
     data: Path | None
     store: Store | None
     behind: Mapping[str, Behind]
-    """By the name of the table in `[upstream]`."""
+    """By the name of the table, as in `upstream.imap` or `domain[0].upstream.smtp`."""
 
 
 def parts_of(config: Config) -> Parts:
@@ -67,10 +69,18 @@ def parts_of(config: Config) -> Parts:
         keys=config.keys,
         data=config.server.data,
         store=config.store,
-        behind={
-            name: _behind(table) for name in SERVICES if (table := getattr(config.upstream, name)) is not None
-        },
+        behind={key: _behind(table) for key, table in upstream_tables(config)},
     )
+
+
+def upstream_tables(config: Config) -> Iterator[tuple[str, ImapUpstream | SmtpUpstream | DavUpstream]]:
+    """Give every table of a server behind with its name, as in `domain[0].upstream.smtp`."""
+    groups: list[tuple[str, Upstreams | DomainUpstreams]] = [("upstream", config.upstream)]
+    groups += [(f"domain[{number}].upstream", each.upstream) for number, each in enumerate(config.domain)]
+    for key, tables in groups:
+        for name in SERVICES:
+            if (table := getattr(tables, name, None)) is not None:
+                yield f"{key}.{name}", table
 
 
 def _behind(table: ImapUpstream | SmtpUpstream | DavUpstream) -> Behind:
@@ -86,7 +96,7 @@ def _behind(table: ImapUpstream | SmtpUpstream | DavUpstream) -> Behind:
 def parts_left(table: Mapping[str, Any], folder: Path, wrong: Collection[str]) -> Parts:
     """Give what is right by itself in a parsed file; `wrong` are the keys that were found at fault."""
     salvage = _Salvage(folder)
-    keys, upstream = _table(table, "keys"), _table(table, "upstream")
+    keys = _table(table, "keys")
     files = {name: salvage.path(value) for name, value in _table(keys, "files").items()}
     data = salvage.path(_table(table, "server").get("data"))
     return Parts(
@@ -95,12 +105,20 @@ def parts_left(table: Mapping[str, Any], folder: Path, wrong: Collection[str]) -
         keys=salvage.model(Keys, {name: keys[name] for name in Keys.model_fields if name in keys}),
         data=data,
         store=salvage.store(table.get("store", {}), data),
-        behind={
-            name: salvage.behind(_table(upstream, name), f"upstream.{name}", wrong)
-            for name in SERVICES
-            if name in upstream
-        },
+        behind={key: salvage.behind(inner, key, wrong) for key, inner in _upstream_tables_left(table)},
     )
+
+
+def _upstream_tables_left(table: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    groups = [("upstream", _table(table, "upstream"))]
+    domains = table.get("domain")
+    for number, each in enumerate(domains if isinstance(domains, list) else ()):
+        if isinstance(each, dict):
+            groups.append((f"domain[{number}].upstream", _table(each, "upstream")))
+    for key, tables in groups:
+        for name in SERVICES:
+            if name in tables:
+                yield f"{key}.{name}", _table(tables, name)
 
 
 @dataclass(frozen=True, slots=True)

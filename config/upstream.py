@@ -15,7 +15,6 @@ from config.address import Address, AddressKind
 from config.fields import (
     ConfigPath,
     DavAddress,
-    FieldName,
     HostName,
     ImapAddress,
     ShortText,
@@ -23,23 +22,16 @@ from config.fields import (
 )
 from config.problems import wrong
 from config.section import Section
+from config.sign_in import AUTHZID_HINT, SignIn, SubmissionSignIn, TrustedHeader
 
 LOGIN_WORDS: Final = ("{email}", "{user}", "{domain}")
 SERVICES: Final = ("imap", "smtp", "contacts", "events")
 """The tables of `[upstream]`."""
 
-_AUTHZID_HINT: Final = 'write sign_in = { kind = "authzid", user = "gate", secret_file = "upstream.secret" }'
-
 SubmissionExtension = Literal["CHUNKING", "DSN", "SMTPUTF8"]
 """As in EHLO."""
 
 T = TypeVar("T")
-
-
-def _printable(value: str) -> str:
-    if not value.isprintable():
-        raise wrong("holds characters that cannot be sent", "write printable characters only")
-    return value
 
 
 def _login_template(value: str) -> str:
@@ -51,54 +43,6 @@ def _login_template(value: str) -> str:
     if "{email}" not in value and "{user}" not in value:
         raise wrong("gives every account the same login", "use {email} or {user} in it")
     return value
-
-
-class SignIn(Section):
-    """How the gate signs in upstream for an account, without a secret of the account's own."""
-
-    kind: Literal["authzid"] = Field(
-        description='"authzid": SASL PLAIN (RFC 4616) as the gate, on behalf of the account'
-    )
-    user: Annotated[ShortText, AfterValidator(_printable)] = Field(
-        description="the gate's own user at the upstream"
-    )
-    secret_file: ConfigPath = Field(description="the file with that user's password, one line, mode 0400")
-
-
-class SubmissionSignIn(Section):
-    """How the gate signs in at the submission server, or that it need not."""
-
-    kind: Literal["authzid", "none"] = Field(
-        description='"authzid": SASL PLAIN (RFC 4616) as the gate, on behalf of the account; '
-        '"none": the server trusts whoever connects'
-    )
-    user: Annotated[ShortText, AfterValidator(_printable)] | None = Field(
-        default=None, validate_default=True, description="the gate's own user there, for authzid"
-    )
-    secret_file: ConfigPath | None = Field(
-        default=None,
-        validate_default=True,
-        description="the file with that user's password, one line, mode 0400, for authzid",
-    )
-
-    @field_validator("user", "secret_file")
-    @classmethod
-    def _for_authzid_alone(cls, value: T, info: ValidationInfo) -> T:
-        kind = info.data.get("kind")
-        if kind == "authzid" and value is None:
-            raise wrong("is missing", _AUTHZID_HINT)
-        if kind == "none" and value is not None:
-            raise wrong("has no meaning for a sign-in of kind none", "take it out")
-        return value
-
-
-class TrustedHeader(Section):
-    """How a DAV server is told whom the gate serves: a field of every request, which it trusts."""
-
-    kind: Literal["trusted-header"] = Field(
-        description='"trusted-header": a field of each request names the account'
-    )
-    header: FieldName = Field(default="X-Remote-User", description="the name of that field")
 
 
 class Upstream(Section):
@@ -172,7 +116,7 @@ class ImapUpstream(Upstream):
     @field_validator("sign_in")
     @classmethod
     def _sign_in_fits(cls, value: SignIn | None, info: ValidationInfo) -> SignIn | None:
-        _needed_or_not(value, info, _AUTHZID_HINT)
+        _needed_or_not(value, info, AUTHZID_HINT)
         return value
 
 
@@ -215,7 +159,7 @@ class SmtpUpstream(Upstream):
     @field_validator("sign_in")
     @classmethod
     def _sign_in_fits(cls, value: SubmissionSignIn | None, info: ValidationInfo) -> SubmissionSignIn | None:
-        if not _needed_or_not(value, info, _AUTHZID_HINT) or value is None:
+        if not _needed_or_not(value, info, AUTHZID_HINT) or value is None:
             return value
         address = info.data["address"]
         if value.kind == "none":

@@ -4,56 +4,78 @@ from __future__ import annotations
 
 from contextlib import AsyncExitStack
 
-from auth.secret import Secret
 from config.address import AddressKind
 from config.models import Config
-from config.private import read_secret_text
-from config.upstream import SignIn, SubmissionSignIn, Upstream
+from config.upstream import ImapUpstream as ImapTable
+from config.upstream import SmtpUpstream as SmtpTable
+from config.upstream import Upstream
 from proxy.dav.upstream import DavUpstream
 from proxy.embedded.children import EmbeddedDav, EmbeddedDelivery, EmbeddedMail
 from proxy.embedded.recipients import Mailboxes, lookup_in
+from proxy.imap import upstream as imap
 from proxy.imap.upstream import ImapUpstream
 from proxy.net.tls import CertificateFiles, client_context
 from proxy.server.errors import ServeError
 from proxy.server.places import dav_folder, mail_folder
+from proxy.server.sign_ins import Safes, sign_in_as
+from proxy.smtp import upstream as smtp
 from proxy.smtp.upstream import SmtpUpstream
 from proxy.upstreams.authzid import Authzid
-from proxy.upstreams.login import Logins, login_template
+from proxy.upstreams.by_domain import ByDomain
+from proxy.upstreams.login import login_template
 from proxy.upstreams.place import Place
+from scopes.model import Service
 
 
-async def imap_upstream(config: Config, stack: AsyncExitStack) -> ImapUpstream | None:
-    """Make the way to the IMAP server behind."""
+async def imap_upstream(
+    config: Config, stack: AsyncExitStack, safes: Safes
+) -> ByDomain[imap.SignedIn] | None:
+    """Make the way to the IMAP servers behind."""
     told = config.upstream.imap
-    if told is None:
-        return None
-    if told.address.kind is AddressKind.EMBEDDED:
+    usual = None
+    if told is not None and told.address.kind is AddressKind.EMBEDDED:
         mail = EmbeddedMail(mail_folder(config))
         stack.push_async_callback(mail.stop)
         await mail.start()
         place = Place(address=told.address, embedded_socket=lambda: mail.socket_path)
-        return ImapUpstream(place=place, sign_in_as=Authzid(user=mail.user, secret=mail.secret))
-    return ImapUpstream(place=_place(told), sign_in_as=_authzid(told, told.sign_in))
+        usual = ImapUpstream(place=place, sign_in_as=Authzid(user=mail.user, secret=mail.secret))
+    elif told is not None:
+        usual = _imap(told, safes)
+    tables = {each.name: each.upstream.imap for each in config.domain}
+    others = {name: _imap(table, safes) for name, table in tables.items() if table is not None}
+    return ByDomain(usual=usual, by_domain=others) if usual or others else None
+
+
+def _imap(told: ImapTable, safes: Safes) -> ImapUpstream:
+    kind = sign_in_as(told, Service.IMAP, safes)
+    if kind is None:
+        raise ServeError(f"no way to sign in at {told.address}", "write its sign_in")
+    return ImapUpstream(place=place_of(told), sign_in_as=kind)
 
 
 async def submission_upstream(
-    config: Config, stack: AsyncExitStack, mailboxes: Mailboxes
-) -> SmtpUpstream | None:
-    """Make the way to the submission server behind; the built-in one finds its recipients in `mailboxes`."""
-    told = config.upstream.smtp
-    if told is None:
-        return None
-    name = config.server.public_host
-    if told.address.kind is AddressKind.EMBEDDED:
+    config: Config, stack: AsyncExitStack, safes: Safes, mailboxes: Mailboxes
+) -> ByDomain[smtp.SignedIn] | None:
+    """Make the way to the submission servers behind; the built-in one finds its recipients in `mailboxes`."""
+    told, name = config.upstream.smtp, config.server.public_host
+    usual = None
+    if told is not None and told.address.kind is AddressKind.EMBEDDED:
         delivery = EmbeddedDelivery(mail_folder(config), lookup_in(mailboxes))
         stack.push_async_callback(delivery.stop)
         await delivery.start()
         place = Place(address=told.address, embedded_socket=lambda: delivery.socket_path)
-        sign_in_as = Authzid(user=delivery.user, secret=delivery.secret)
-        return SmtpUpstream(place=place, sign_in_as=sign_in_as, name=name)
-    if told.sign_in is not None and told.sign_in.kind == "none":
-        return SmtpUpstream(place=_place(told), sign_in_as=None, name=name)
-    return SmtpUpstream(place=_place(told), sign_in_as=_authzid(told, told.sign_in), name=name)
+        kind = Authzid(user=delivery.user, secret=delivery.secret)
+        usual = SmtpUpstream(place=place, sign_in_as=kind, name=name)
+    elif told is not None:
+        usual = _smtp(told, safes, name)
+    tables = {each.name: each.upstream.smtp for each in config.domain}
+    others = {domain: _smtp(table, safes, name) for domain, table in tables.items() if table is not None}
+    return ByDomain(usual=usual, by_domain=others) if usual or others else None
+
+
+def _smtp(told: SmtpTable, safes: Safes, name: str) -> SmtpUpstream:
+    kind = sign_in_as(told, Service.SUBMISSION, safes)
+    return SmtpUpstream(place=place_of(told), sign_in_as=kind, name=name)
 
 
 async def dav_upstream(config: Config, stack: AsyncExitStack) -> DavUpstream | None:
@@ -70,12 +92,12 @@ async def dav_upstream(config: Config, stack: AsyncExitStack) -> DavUpstream | N
     elif told.sign_in is None:
         raise ServeError(f"no way to sign in at {told.address}", "write its sign_in")
     else:
-        upstream = DavUpstream(_place(told), header=told.sign_in.header, login=login_template(told.login))
+        upstream = DavUpstream(place_of(told), header=told.sign_in.header, login=login_template(told.login))
     stack.callback(upstream.close)
     return upstream
 
 
-def _place(told: Upstream) -> Place:
+def place_of(told: Upstream) -> Place:
     """Say where a server that is not built in is, and read what TLS needs."""
     context = None
     if told.address.over_tls:
@@ -84,10 +106,3 @@ def _place(told: Upstream) -> Place:
             shown = CertificateFiles(names=(), certificate=told.client_certificate, key=told.client_key)
         context = client_context(told.ca_file, shown)
     return Place(address=told.address, tls=context, server_name=told.server_name)
-
-
-def _authzid(told: Upstream, sign_in: SignIn | SubmissionSignIn | None) -> Authzid:
-    if sign_in is None or sign_in.user is None or sign_in.secret_file is None:
-        raise ServeError(f"no way to sign in at {told.address}", "write its sign_in")
-    secret = Secret(read_secret_text(sign_in.secret_file))
-    return Authzid(user=sign_in.user, secret=secret, logins=Logins(template=told.login))

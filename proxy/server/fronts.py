@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from contextlib import AsyncExitStack
+from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
@@ -21,6 +22,7 @@ from proxy.net.certificates import Certificates
 from proxy.ports import Ports
 from proxy.server.behind import dav_upstream, imap_upstream, submission_upstream
 from proxy.server.listening import Handler
+from proxy.server.sign_ins import Safes
 from proxy.smtp.data import BareNewlines
 from proxy.smtp.front_end import SubmissionFrontEnd
 from proxy.smtp.offer import Extra, Offer, extras_of_all
@@ -35,19 +37,27 @@ PROTOCOLS: Final = (_IMAP, _HTTP)
 """Names in ALPN (RFC 7301); submission has none."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stores:
+    """The store, and what is kept in it for the servers behind."""
+
+    store: Store
+    safes: Safes
+
+
 async def front_ends(
-    config: Config, stack: AsyncExitStack, ports: Ports, certificates: Certificates, store: Store
+    config: Config, stack: AsyncExitStack, ports: Ports, certificates: Certificates, stores: Stores
 ) -> dict[str, Handler]:
     """Make all, by the keys of `[listen]`; what has no server behind is not there."""
     house = House(host=config.server.public_host, portal_url=config.server.portal_url)
     handlers: dict[str, Handler] = {}
-    if (imap := await imap_upstream(config, stack)) is not None:
+    if (imap := await imap_upstream(config, stack, stores.safes)) is not None:
         settings = ImapSettings(house=house, tls=lambda: certificates.context(_IMAP))
         mail = ImapFrontEnd(ports, imap, settings)
         handlers["imaps"] = partial(mail.handle, implicit_tls=True)
         handlers["imap"] = partial(mail.handle, implicit_tls=False)
-    if (smtp := await submission_upstream(config, stack, store)) is not None:
-        submission = SubmissionFrontEnd(ports, smtp, _submission(config, house, certificates, store))
+    if (smtp := await submission_upstream(config, stack, stores.safes, stores.store)) is not None:
+        submission = SubmissionFrontEnd(ports, smtp, _submission(config, house, certificates, stores.store))
         handlers["submissions"] = partial(submission.handle, implicit_tls=True)
         handlers["submission"] = partial(submission.handle, implicit_tls=False)
     if (dav := await dav_upstream(config, stack)) is not None:
@@ -63,7 +73,7 @@ async def front_ends(
 def _submission(config: Config, house: House, certificates: Certificates, store: Store) -> SubmissionSettings:
     """Put together what submission is told by the config."""
     rule = SenderRule(config.sender_rule)
-    tables = [table for table in (config.upstream.smtp,) if table is not None]
+    tables = [each for each in (config.upstream.smtp, *(one.upstream.smtp for one in config.domain)) if each]
     offer = Offer(size_octets=config.policy.message_octets, extras=extras_of(tables, rule))
     session = SessionSettings(
         house=house,

@@ -16,6 +16,7 @@ from collections.abc import Callable
 from contextlib import AsyncExitStack
 
 from auth.gate import Gate
+from auth.identities import Identities
 from auth.store.store import Store
 from auth.throttle import AddressThrottle
 from config.models import Config
@@ -28,9 +29,10 @@ from proxy.opening import key_ring, make_hasher, open_store
 from proxy.ports import Ports
 from proxy.process import Stop, on_signal
 from proxy.server.errors import ServeError
-from proxy.server.fronts import PROTOCOLS, front_ends
+from proxy.server.fronts import PROTOCOLS, Stores, front_ends
 from proxy.server.listening import Bound, Listening, open_listeners
 from proxy.server.places import workers_folder
+from proxy.server.sign_ins import Safes
 from proxy.sessions import Registry
 from proxy.worker import Worker, WorkerLock
 
@@ -69,7 +71,8 @@ async def _start(config: Config, stack: AsyncExitStack, stop: Stop) -> Listening
     ports = Ports(
         gate=Gate(store, hasher, keys, throttle), registry=registry, recorder=activity, strangers=strangers
     )
-    handlers = await front_ends(config, stack, ports, certificates, store)
+    safes = Safes(secrets=Identities(store, keys, time.time))
+    handlers = await front_ends(config, stack, ports, certificates, Stores(store=store, safes=safes))
     await _start_worker(config, stack, stop, store, registry)
     stack.push_async_callback(activity.flush)
     stop.run_beside(stack, "history", activity.write())

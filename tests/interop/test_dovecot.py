@@ -168,7 +168,8 @@ def test_an_upstream_that_is_not_ours_is_an_outage(dovecot, tmp_path, dial, kind
         assert refusal(client, "alice@example.org", password) == UNAVAILABLE
         assert client.noop()[0] == "OK"
         client.logout()
-        cause = gate.log.wait_for("reason=unavailable")
+        reason = "upstream refused" if wrong is another_secret else "unavailable"
+        cause = gate.log.wait_for(f"reason={reason}")
     assert dovecot.secret not in gate.log.text
     assert "not the secret" not in gate.log.text
     words = "refused our sign-in" if wrong is another_secret else "certificate"

@@ -107,7 +107,7 @@ def test_no_default_is_looked_at_in_place_of_what_is_wrong(
 
 def test_what_stands_beside_a_mistake_is_looked_at(config: Path) -> None:
     sign_in = (
-        'sign_in = { kind = "oauth2", user = "gate", secret_file = "none.secret" }\nca_file = "none.pem"'
+        'sign_in = { kind = "kerberos", user = "gate", secret_file = "none.secret" }\nca_file = "none.pem"'
     )
     change(config, f'{IMAP}embedded"', f'{IMAP}imaps://h"\n{sign_in}')
     change(config, 'certificate = "tls/server.pem"\n', "")

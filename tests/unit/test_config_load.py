@@ -91,7 +91,6 @@ def test_everything_wrong_is_said_at_once_with_key_and_hint(tmp_path: Path) -> N
         "keys.files",
         "primary.kind",
         "upstream.imap.address",
-        "upstream.imap.sign_in.kind",
         "upstream.imap.sign_in.user",
         "upstream.imap.sign_in.secret_file",
         "upstream.smtp.address",

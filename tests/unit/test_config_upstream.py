@@ -124,3 +124,62 @@ def test_the_sender_rule_is_strict_where_nobody_behind_knows_better(
     tmp_path: Path, lines: str, rule: str
 ) -> None:
     assert load(written(tmp_path, f"{GOOD}{lines}\n")).sender_rule == rule
+
+
+KINDS = (
+    ('{ kind = "master", user = "gate" }', "secret_file", "missing"),
+    ('{ kind = "stored", user = "gate" }', "user", "no meaning for a sign-in of kind stored"),
+    ('{ kind = "oauth2" }', "provider", "missing"),
+    ('{ kind = "authzid", user = "g", secret_file = "s", separator = "*" }', "separator", "no meaning"),
+    ('{ kind = "master", user = "g", secret_file = "s", separator = "" }', "separator", "empty"),
+)
+
+
+@pytest.mark.parametrize(("sign_in", "key", "words"), KINDS)
+def test_each_kind_of_sign_in_has_its_own_keys(tmp_path: Path, sign_in: str, key: str, words: str) -> None:
+    smtp = f'[upstream.smtp]\naddress = "smtps://h"\nsign_in = {sign_in}\n'
+    imap = f'imaps://h"\nsign_in = {sign_in}\n#'
+    found = problems(tmp_path, changed('embedded"', imap) + smtp)
+    for table in ("imap", "smtp"):
+        assert words in found[f"upstream.{table}.sign_in.{key}"].what
+
+
+DOMAIN = f"""
+[[domain]]
+name = "example.net"
+[domain.upstream.imap]
+address = "imaps://other.lan"
+{AUTHZID}
+"""
+
+
+def test_a_domain_has_servers_of_its_own(tmp_path: Path) -> None:
+    (domain,) = load(written(tmp_path, GOOD + DOMAIN)).domain
+    assert (domain.name, str(domain.upstream.imap.address)) == ("example.net", "imaps://other.lan:993")
+    assert domain.upstream.smtp is None
+
+
+def test_a_listener_needs_a_server_for_some_domain_at_least(tmp_path: Path) -> None:
+    text = changed('[upstream.imap]\naddress = "embedded"', "") + DOMAIN
+    assert load(written(tmp_path, text)).upstream.imap is None
+
+
+MISTAKES = {
+    "upstream = {}": ("domain[0]", "no server of its own"),
+    'upstream = { imap = { address = "embedded" } }': ("domain[0].upstream.imap", "all accounts"),
+    'upstream = { imap = { address = "x" } }': ("domain[0].upstream.imap.address", "x"),
+    "upstream = { events = { } }": ("domain[0].upstream.events", "not a known key"),
+}
+
+
+@pytest.mark.parametrize("text", MISTAKES)
+def test_mistakes_about_domains(tmp_path: Path, text: str) -> None:
+    key, words = MISTAKES[text]
+    found = problems(tmp_path, f'{GOOD}\n[[domain]]\nname = "a.b"\n{text}')
+    assert words in found[key].what
+
+
+def test_a_domain_has_one_table_and_a_name_that_can_be_one(tmp_path: Path) -> None:
+    assert "two tables" in problems(tmp_path, GOOD + DOMAIN + DOMAIN)["domain"].what
+    found = problems(tmp_path, (GOOD + DOMAIN).replace("example.net", "a b"))
+    assert "host name" in found["domain[0].name"].what
