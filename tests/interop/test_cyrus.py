@@ -175,24 +175,30 @@ def another_secret(cyrus, folder):
     return {"secret": "not the secret", "ca_file": cyrus.ca_file}
 
 
-@pytest.mark.parametrize("wrong", [another_authority, another_secret])
+WRONG = {
+    another_authority: ("unavailable", "certificate"),
+    another_secret: ("upstream-refused", "refused our sign-in"),
+}
+
+
+@pytest.mark.parametrize("wrong", WRONG)
 @pytest.mark.parametrize("kind", ["imaps", "imap+starttls"])
 def test_an_upstream_that_is_not_ours_is_an_outage(cyrus, tmp_path, dial, kind, wrong):
     lines = behind(tmp_path, addresses(cyrus)[kind], **wrong(cyrus, tmp_path))
-    assert_outage(tmp_path, dial, lines, "refused our sign-in" if wrong is another_secret else "certificate")
+    assert_outage(tmp_path, dial, lines, *WRONG[wrong])
 
 
 def test_a_cyrus_that_does_not_know_us_as_a_proxy_is_an_outage(tmp_path, dial):
     with running_cyrus(proxy="somebody-else") as cyrus:
         lines = behind(tmp_path, addresses(cyrus)["imaps"], cyrus.secret, ca_file=cyrus.ca_file)
-        assert_outage(tmp_path, dial, lines, "refused our sign-in")
+        assert_outage(tmp_path, dial, lines, *WRONG[another_secret])
 
 
-def assert_outage(folder, dial, lines: str, words: str) -> None:
+def assert_outage(folder, dial, lines: str, reason: str, words: str) -> None:
     house = make_gate(folder / "gate", lines)
     house.add("alice@example.org")
     with running_gate(house) as gate:
         client = dial(gate.facts)
         assert refusal(client, "alice@example.org", gate.mint("alice@example.org")) == UNAVAILABLE
         assert client.noop()[0] == "OK"
-        assert words in gate.log.wait_for("reason=unavailable").lower()
+        assert words in gate.log.wait_for(f"reason={reason}").lower()

@@ -16,8 +16,10 @@ from support.mail_servers import make_mail_gate, signing_in, upstream
 from support.mailing import Letter, curl, msmtp, swaks
 from support.serving import running_gate
 from support.smtp import connect, refusal
+from support.waiting import until
 
 BOB = "bob@example.net"
+EXTENSIONS = 'extensions = ["CHUNKING", "DSN", "SMTPUTF8"]'
 UNAVAILABLE = "454 4.7.0 sign-in is not possible at the moment, try again later"
 _numbers = itertools.count(1)
 
@@ -39,7 +41,7 @@ def addresses(exim) -> dict[str, str]:
 def make(folder, exim, kind: str, *, secret: str = "", ca_file=None):
     """Make a gate before it, with the built-in mailboxes to read."""
     sign_in = signing_in(folder, secret or exim.secret)
-    lines = upstream(addresses(exim)[kind], ca_file or exim.ca_file, sign_in)
+    lines = upstream(addresses(exim)[kind], ca_file or exim.ca_file, sign_in, EXTENSIONS)
     return make_mail_gate(folder / "gate", 'address = "embedded"', lines)
 
 
@@ -92,6 +94,52 @@ def test_octets_of_eight_bits_arrive(exim, letter, client):
     assert exim.wait_for(BOB, letter.subject).get_payload(decode=True) == "Gr\u00fc\u00dfe\n".encode()
 
 
+# --- extensions ---------------------------------------------------------------------------------------------
+
+
+def test_the_extensions_it_has_are_shown(client):
+    client.ehlo()
+    assert {"chunking", "dsn", "smtputf8", "8bitmime", "pipelining", "size"} <= set(client.esmtp_features)
+
+
+def test_a_message_in_chunks(exim, letter, client):
+    """RFC 3030 §2: nothing of a chunk is a line, so a dot stands as it is."""
+    text = replace(letter, body="before\n.\nafter\n").text.replace("\n", "\r\n").encode()
+    client.mail(letter.sender)
+    client.rcpt(BOB)
+    for chunk, last in ((text[:70], ""), (text[70:], ""), (b"", " LAST")):
+        client.send(f"BDAT {len(chunk)}{last}\r\n".encode() + chunk)
+        assert client.getreply()[0] == 250
+    assert exim.wait_for(BOB, letter.subject).get_content() == "before\n.\nafter\n"
+
+
+def test_a_chunk_of_a_transaction_without_recipients_is_refused_and_goes_nowhere(exim, letter, client):
+    client.mail(letter.sender)
+    assert client.rcpt("nobody@example.net")[0] == 550
+    text = letter.text.replace("\n", "\r\n").encode()
+    client.send(b"BDAT %d LAST\r\n%b" % (len(text), text))
+    assert client.getreply()[0] // 100 == 5
+    client.rset()
+    client.sendmail(letter.sender, [BOB], replace(letter, subject=f"after {letter.subject}").text)
+    assert exim.wait_for(BOB, f"after {letter.subject}")
+
+
+def test_a_sender_hears_of_the_delivery(exim, letter, client):
+    """RFC 3461 §4: the parameters pass to Exim, which reports what it was asked to."""
+    client.sendmail(
+        letter.sender, [BOB], letter.text,
+        ["RET=HDRS", "ENVID=of-the-letter"], ["NOTIFY=SUCCESS,FAILURE", f"ORCPT=rfc822;{BOB}"],
+    )  # fmt: skip
+    until(lambda: exim.messages(letter.sender))
+    [report] = exim.messages(letter.sender)
+    assert report.get_content_type() == "multipart/report"
+    [status] = [part for part in report.walk() if part.get_content_type() == "message/delivery-status"]
+    of_message, of_recipient = status.get_payload()
+    assert of_message["Original-Envelope-Id"] == "of-the-letter"
+    assert of_recipient["Action"] == "delivered"
+    assert of_recipient["Original-Recipient"] == of_recipient["Final-Recipient"] == f"rfc822;{BOB}"
+
+
 # --- what Exim refuses passes in line -----------------------------------------------------------------------
 
 
@@ -141,7 +189,13 @@ def another_secret(folder):
     return {"secret": "not the secret"}
 
 
-@pytest.mark.parametrize("wrong", [another_authority, another_secret])
+WRONG = {
+    another_authority: ("unavailable", "certificate"),
+    another_secret: ("upstream-refused", "refused our sign-in"),
+}
+
+
+@pytest.mark.parametrize("wrong", WRONG)
 @pytest.mark.parametrize("kind", ["smtps", "smtp+starttls"])
 def test_an_upstream_that_is_not_ours_is_an_outage(exim, tmp_path, kind, wrong):
     house = make(tmp_path, exim, kind, **wrong(tmp_path))
@@ -150,6 +204,6 @@ def test_an_upstream_that_is_not_ours_is_an_outage(exim, tmp_path, kind, wrong):
         with connect(gate.facts) as client:
             assert refusal(client, "alice@example.org", gate.mint("alice@example.org")) == UNAVAILABLE
             assert client.noop()[0] == 250
-        cause = gate.log.wait_for("reason=unavailable").lower()
+        reason, words = WRONG[wrong]
+        assert words in gate.log.wait_for(f"reason={reason}").lower()
     assert "not the secret" not in gate.log.text
-    assert ("refused our sign-in" if wrong is another_secret else "certificate") in cause
