@@ -49,6 +49,7 @@ START {{
 SERVICES {{
   imap cmd="{bin}/imapd -C {folder}/imapd.conf" listen="127.0.0.1:{imap}" prefork=0
   imaps cmd="{bin}/imapd -s -C {folder}/imapd.conf" listen="127.0.0.1:{imaps}" prefork=0
+  lmtp cmd="{bin}/lmtpd -C {folder}/imapd.conf" listen="{folder}/lmtp" prefork=0
 }}
 DAEMON {{
   idled cmd="{bin}/idled -C {folder}/imapd.conf -d"
@@ -64,6 +65,11 @@ class Cyrus:
     imaps: int
     imap: int
     secret: str
+
+    @property
+    def lmtp(self) -> Path:
+        """The socket for a server that delivers to it; whoever may connect is trusted."""
+        return self.folder / "lmtp"
 
     @property
     def ca_file(self) -> Path:

@@ -1,7 +1,8 @@
 """An Exim of the test's own, on free loopback ports, where `gate` may act for every account.
 
-It knows the mailboxes that a test has made, delivers to them, and refuses everybody else's. An account may
-write as itself alone, and no message may have the header `X-Refuse`.
+It knows the mailboxes that a test has made, delivers to them or hands on to who keeps them (LMTP, RFC 2033),
+and refuses everybody else's. An account may write as itself alone, and no message may have the header
+`X-Refuse`.
 """
 
 import pwd
@@ -65,7 +66,7 @@ begin routers
 mailbox:
   driver = accept
   address_data = ${lookup {$local_part@$domain} dsearch,filter=dir {FOLDER/mail} {$value} fail}
-  transport = maildir
+  transport = DELIVERY
 
 begin transports
 maildir:
@@ -73,6 +74,10 @@ maildir:
   directory = FOLDER/mail/$address_data
   maildir_format
   return_path_add
+  user = USER
+lmtp:
+  driver = lmtp
+  socket = SOCKET
   user = USER
 
 begin authenticators
@@ -93,6 +98,7 @@ class Exim:
     smtps: int
     smtp: int
     secret: str
+    lmtp: Path | None
 
     @property
     def ca_file(self) -> Path:
@@ -126,15 +132,15 @@ class Exim:
 
 
 @contextmanager
-def running_exim() -> Iterator[Exim]:
-    """Run Exim until the block ends."""
+def running_exim(lmtp: Path | None = None) -> Iterator[Exim]:
+    """Run Exim until the block ends; `lmtp` is the socket of whoever keeps the mail, None when Exim does."""
     binary = unpacked("usr/sbin/exim4", "exim4-daemon-light")
     user = owner("Debian-exim")
     folder = Path(tempfile.mkdtemp(prefix="exim-"))
     made: list[Exim] = []
 
     def start() -> Started:
-        made.append(Exim(folder, *free_ports(2), secret=_SECRET))
+        made.append(Exim(folder, *free_ports(2), secret=_SECRET, lmtp=lmtp))
         return Started(_start(made[-1], user), lambda: _answers(made[-1]))
 
     try:
@@ -163,6 +169,8 @@ def _start(made: Exim, user: pwd.struct_passwd) -> Process:
     config = made.folder / "exim.conf"
     macros = {
         "FOLDER": made.folder, "USER": user.pw_name, "GROUP": user.pw_gid,
+        "DELIVERY": "lmtp" if made.lmtp else "maildir",
+        "SOCKET": made.lmtp,
         "WITH_TLS": made.smtps, "WITH_STARTTLS": made.smtp,
     }  # fmt: skip
     config.write_text("".join(f"{name} = {value}\n" for name, value in macros.items()) + _CONFIG)
