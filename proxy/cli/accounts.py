@@ -19,7 +19,7 @@ from config.models import Config
 from proxy.cli.aliases import alias
 from proxy.cli.app import Invocation
 from proxy.cli.desk import Desk, operator
-from proxy.cli.output import Moment, emit, json_option, say, table
+from proxy.cli.output import Moment, emit, json_option, plain, say, table
 from proxy.cli.questions import (
     confirm,
     new_primary_password,
@@ -30,6 +30,7 @@ from proxy.cli.questions import (
 from proxy.cli.second_factor import enrol_2fa, reset_2fa
 from proxy.cli.senders import sender
 from proxy.cli.sign_ins import sign_ins
+from proxy.cli.upstream_logins import identity_facts, identity_text, set_upstream
 
 _DATA_STAYS: Final = (
     "; its mail, contacts and calendars stay at the server behind, "
@@ -57,6 +58,7 @@ account.add_command(sender)
 account.add_command(enrol_2fa)
 account.add_command(reset_2fa)
 account.add_command(sign_ins)
+account.add_command(set_upstream)
 
 
 @account.command()
@@ -117,8 +119,10 @@ def show(invocation: Invocation, email: str, as_json: bool) -> None:
         row = desk.run(desk.accounts.find(email))
         active = desk.run(desk.accounts.preview(row.email))
         listed = desk.run(desk.accounts.senders.of(row.email)).listed
+        identities = desk.run(desk.accounts.identities.of(row.email)).identities
     if as_json:
-        emit(_facts(row) | {"senders": list(listed), "app_passwords": active})
+        upstream = identity_facts(identities)
+        emit(_facts(row) | {"senders": list(listed), "upstream": upstream, "app_passwords": active})
         return
     kind, second_factor, state, created = _cells(row)[1:]
     say(row.email)
@@ -126,6 +130,7 @@ def show(invocation: Invocation, email: str, as_json: bool) -> None:
     say(f"  state          {state}")
     say(f"  aliases        {', '.join(row.aliases) or '-'}")
     say(f"  also sends as  {', '.join(listed) or '-'}")
+    say(plain(f"  upstream       {identity_text(identities)}"))
     say(f"  second factor  {second_factor}")
     say(f"  app passwords  {active} active")
     say(f"  created        {created} UTC")

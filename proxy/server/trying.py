@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+
 from config.address import AddressKind
 from config.models import Config
 from config.upstream import ImapUpstream as ImapTable
@@ -28,6 +30,16 @@ def table_for(config: Config, service: Service, email: str) -> ImapTable | SmtpT
         what = f"{told.address} trusts the gate without a sign-in"
         raise ServeError(what, "give it a sign_in of another kind")
     return told
+
+
+def served(config: Config, email: str) -> list[Service]:
+    """Give the mail services whose server behind asks the gate to sign in for this account."""
+    found = []
+    for service in (Service.IMAP, Service.SUBMISSION):
+        with contextlib.suppress(ServeError):
+            table_for(config, service, email)
+            found.append(service)
+    return found
 
 
 async def try_sign_in(

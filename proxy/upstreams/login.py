@@ -29,10 +29,11 @@ class Logins:
 
 def login_template(text: str) -> Callable[[Grant], str]:
     """Give what makes an account's login from the words in braces."""
+    return lambda grant: template_filled(text, grant.email)
 
-    def login(grant: Grant) -> str:
-        user, _, domain = grant.email.rpartition("@")
-        words = {"{email}": grant.email, "{user}": user, "{domain}": domain}
-        return _WORD.sub(lambda word: words[word[0]], text)
 
-    return login
+def template_filled(text: str, email: str) -> str:
+    """Fill the words in braces in."""
+    user, _, domain = email.rpartition("@")
+    words = {"{email}": email, "{user}": user, "{domain}": domain}
+    return _WORD.sub(lambda word: words[word[0]], text)

@@ -41,7 +41,11 @@ def test_add_list_and_show(house: House) -> None:
     assert (added["email"], added["aliases"], added["kind"]) == (ALICE, ["a@example.org"], "person")
     assert (added["second_factor"], added["state"], added["disabled_at"]) == (False, "enabled", None)
     assert house.ask("account", "list") == [added]
-    assert house.ask("account", "show", "A@Example.org") == added | {"senders": [], "app_passwords": 0}
+    assert house.ask("account", "show", "A@Example.org") == added | {
+        "senders": [],
+        "upstream": [],
+        "app_passwords": 0,
+    }
     screen = house.run("account", "show", ALICE).stdout
     assert "second factor  missing" in screen
     assert ALICE in house.run("account", "list").stdout
