@@ -32,8 +32,6 @@ _NEAR: Final = 0.6
 LATER: Final[Mapping[str, str]] = MappingProxyType(
     {
         "listen.http": "the portal",
-        "upstream.imap.proxy_protocol": "the PROXY protocol",
-        "upstream.smtp.proxy_protocol": "the PROXY protocol",
     }
 )
 """Keys that a later version will know, and what they belong to."""
@@ -44,12 +42,26 @@ _MEANT: Final[Mapping[str, str]] = MappingProxyType(
         "listen.smtp": "submission",
         "listen.caldav": "https",
         "listen.carddav": "https",
+        "upstream.imap.proxy_protocol": "client_address",
+        "upstream.smtp.proxy_protocol": "client_address",
         "upstream.submission": "smtp",
         "upstream.caldav": "events",
         "upstream.carddav": "contacts",
     }
 )
 """Other names for what has a key, and that key."""
+
+_NOT_HERE: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
+    {
+        f"upstream.{table}.{key}": (
+            "has no meaning here: connections to this server are shared by all clients",
+            "take the line out",
+        )
+        for table in ("contacts", "events")
+        for key in ("client_address", "proxy_protocol")
+    }
+)
+"""Keys that have a place elsewhere: why not here, and what to do."""
 
 _LATER_KINDS: Final = frozenset({"stored", "oauth2"})
 _LATER_WORDS: Final[Mapping[str, frozenset[str]]] = MappingProxyType(
@@ -195,6 +207,8 @@ def _unknown(location: Location, key: str) -> tuple[str, str]:
     """Say what is wrong with a key that is not known, and what may have been meant."""
     if key in LATER:
         return "is not in this version", f"it will come with {LATER[key]}; take it out for now"
+    if key in _NOT_HERE:
+        return _NOT_HERE[key]
     if key in _MEANT:
         return "is not a known key", f"did you mean {_MEANT[key]}?"
     section, _ = _walk(location[:-1])

@@ -119,6 +119,17 @@ class ImapUpstream(Upstream):
         _needed_or_not(value, info, AUTHZID_HINT)
         return value
 
+    client_address: Literal["proxy-v1", "proxy-v2", "id"] | None = Field(
+        default=None,
+        description='how it is told who the client is, where it believes the gate: "proxy-v1" and "proxy-v2" '
+        'by the PROXY protocol, "id" by ID as Dovecot does (its `login_trusted_networks` must hold the gate)',
+    )
+
+    @field_validator("client_address")
+    @classmethod
+    def _told_of_clients(cls, value: T, info: ValidationInfo) -> T:
+        return _not_for_embedded(value, info)
+
 
 class SmtpUpstream(Upstream):
     """The submission server behind the gate."""
@@ -168,6 +179,18 @@ class SmtpUpstream(Upstream):
             raise wrong(f"a secret would go to {address} in clear", "write smtps:// or smtp+starttls://")
         return value
 
+    client_address: Literal["proxy-v1", "proxy-v2", "xclient"] | None = Field(
+        default=None,
+        description='how it is told who the client is, where it believes the gate: "proxy-v1" and "proxy-v2" '
+        'by the PROXY protocol, "xclient" by XCLIENT, which tells the login too where sign_in is "none" '
+        "(Postfix: `smtpd_authorized_xclient_hosts` must hold the gate)",
+    )
+
+    @field_validator("client_address")
+    @classmethod
+    def _told_of_clients(cls, value: T, info: ValidationInfo) -> T:
+        return _not_for_embedded(value, info)
+
 
 class DavUpstream(Upstream):
     """The server of contacts or calendars behind the gate."""
@@ -197,6 +220,14 @@ class DavUpstream(Upstream):
         if _needed_or_not(value, info, 'write sign_in = { kind = "trusted-header" }'):
             _may_go_without_secret("trusted-header", info)
         return value
+
+
+def _not_for_embedded(value: T, info: ValidationInfo) -> T:
+    """Refuse `client_address` where the gate itself is the server."""
+    address = info.data.get("address")
+    if value is not None and address is not None and address.kind is AddressKind.EMBEDDED:
+        raise wrong("has no meaning for embedded", "take the line out: the gate's own log tells of clients")
+    return value
 
 
 def _insecure(value: bool, info: ValidationInfo) -> bool:

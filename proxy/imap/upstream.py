@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from proxy.imap.introduction import id_command
 from proxy.imap.upstream_leg import UpstreamLeg
 from proxy.limits import UPSTREAM_CONNECT_S, UPSTREAM_SIGN_IN_S
 from proxy.net.connection import Connection
@@ -11,6 +12,7 @@ from proxy.upstreams.origin import Origin
 from proxy.upstreams.place import Place
 from proxy.upstreams.proof import Proof, SignInAs
 from proxy.upstreams.signing_in import proven, sign_in_at
+from proxy.upstreams.telling import Telling, header_for
 from scopes.model import Grant
 
 
@@ -31,18 +33,21 @@ class ImapUpstream:
 
     place: Place
     sign_in_as: SignInAs
+    client_address: Telling | None = None
+    """How it is told who the client is."""
     connect_s: float = UPSTREAM_CONNECT_S
     sign_in_s: float = UPSTREAM_SIGN_IN_S
     """From the first octet sent to the upstream's last reply, connecting included."""
 
     async def sign_in(self, grant: Grant, origin: Origin | None = None) -> SignedIn:
         """Sign in for the grant's account, whose client came from `origin`. Raises `UpstreamFailure`."""
-        del origin  # this upstream is not told
+        first = header_for(self.client_address, origin)
+        told = b"" if origin is None or self.client_address is not Telling.ID else id_command(origin)
 
         async def attempt(proof: Proof, within_s: float) -> SignedIn:
-            leg = UpstreamLeg(proof, starttls=self.place.needs_starttls)
+            leg = UpstreamLeg(proof, starttls=self.place.needs_starttls, told=told)
             connection, ready = await sign_in_at(
-                self.place, leg, connect_s=self.connect_s, sign_in_s=within_s
+                self.place, leg, connect_s=self.connect_s, sign_in_s=within_s, first=first
             )
             return SignedIn(connection=connection, capabilities=ready.capabilities, rest=ready.rest)
 

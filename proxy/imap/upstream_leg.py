@@ -30,6 +30,7 @@ class UpstreamState(StrEnum):
     CAPABILITIES = "asking for capabilities before STARTTLS"
     STARTTLS = "waiting for the answer to STARTTLS"
     HANDSHAKE = "in the TLS handshake"
+    TELLING = "telling who the client is"
     MECHANISMS = "asking how to sign in"
     CHALLENGE = "waiting for the challenge to AUTHENTICATE"
     VERDICT = "waiting for the answer to our sign-in"
@@ -63,14 +64,15 @@ _DATA: Final = re.compile(rb"CAPABILITY ([ !-Z^-~]+)\Z", re.IGNORECASE)
 
 
 class UpstreamLeg:
-    """One sign-in with one proof."""
+    """One sign-in with one proof. `told`: the command before it that says who the client is, or none."""
 
-    def __init__(self, proof: Proof, *, starttls: bool) -> None:
+    def __init__(self, proof: Proof, *, starttls: bool, told: bytes = b"") -> None:
         self.state = UpstreamState.GREETING
         self._proof = proof
         self._mechanism = Mechanism.PLAIN  # the one in use, once chosen
         self._complaint = b""  # what was said of an error before the NO
         self._starttls = starttls
+        self._told = told
         self._input = bytearray()
         self._output = bytearray()
         self._spent = 0  # octets taken so far
@@ -107,7 +109,7 @@ class UpstreamLeg:
             self._fail("sent octets in clear behind its OK to STARTTLS")
         else:
             self._capabilities = ()
-            self._choose()
+            self._tell()
 
     def closed(self) -> None:
         """The upstream closed the connection."""
@@ -153,7 +155,7 @@ class UpstreamLeg:
             return
         self._note(_CODE.match(text, 2))
         if not self._starttls:
-            self._choose()
+            self._tell()
         elif self._capabilities:
             self._ask_starttls()
         else:
@@ -201,6 +203,8 @@ class UpstreamLeg:
                 self._ask_starttls()
             case UpstreamState.STARTTLS:
                 self._switch()
+            case UpstreamState.TELLING:
+                self._choose()
             case UpstreamState.MECHANISMS:
                 self._choose(asked=True)
             case UpstreamState.VERDICT if not self._capabilities:
@@ -220,6 +224,13 @@ class UpstreamLeg:
             return
         self.state = UpstreamState.HANDSHAKE
         self._event = Handshake()
+
+    def _tell(self) -> None:
+        """Say who the client is, where that is wanted, then sign in. Data of the reply is passed over."""
+        if self._told:
+            self._command(self._told, UpstreamState.TELLING)
+        else:
+            self._choose()
 
     def _choose(self, *, asked: bool = False) -> None:
         """Choose the mechanism by what is offered; a proof that has but one is shown unasked."""
@@ -298,6 +309,7 @@ class UpstreamLeg:
 _REFUSED: Final[Mapping[UpstreamState, str]] = {
     UpstreamState.CAPABILITIES: "refused CAPABILITY",
     UpstreamState.STARTTLS: "refused STARTTLS",
+    UpstreamState.TELLING: "refused ID",
     UpstreamState.MECHANISMS: "refused CAPABILITY",
     UpstreamState.CHALLENGE: "refused AUTHENTICATE",
     UpstreamState.VERDICT: "refused our sign-in",

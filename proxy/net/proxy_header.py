@@ -219,9 +219,11 @@ def crc32c(data: bytes) -> int:
 # --- writing ------------------------------------------------------------------------------------------------
 
 
-def write_v1(ends: Ends) -> bytes:
+def write_v1(header: Header) -> bytes:
     """Write the line of version 1."""
-    (client, client_port), (gate, gate_port) = ends.client, ends.gate
+    if isinstance(header, Itself):
+        return b"PROXY UNKNOWN\r\n"
+    (client, client_port), (gate, gate_port) = header.client, header.gate
     client, gate = _of_one_family(client, gate)
     return b"PROXY TCP%d %b %b %d %d\r\n" % (
         client.version,
@@ -232,9 +234,11 @@ def write_v1(ends: Ends) -> bytes:
     )
 
 
-def write_v2(ends: Ends) -> bytes:
+def write_v2(header: Header) -> bytes:
     """Write the octets of version 2, without TLVs."""
-    (client, client_port), (gate, gate_port) = ends.client, ends.gate
+    if isinstance(header, Itself):
+        return _SIGNATURE + bytes((_LOCAL, 0, 0, 0))
+    (client, client_port), (gate, gate_port) = header.client, header.gate
     client, gate = _of_one_family(client, gate)
     block = client.packed + gate.packed + client_port.to_bytes(2, "big") + gate_port.to_bytes(2, "big")
     kind = _TCP4 if client.version == 4 else _TCP6

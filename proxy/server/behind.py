@@ -22,8 +22,9 @@ from proxy.smtp import upstream as smtp
 from proxy.smtp.upstream import SmtpUpstream
 from proxy.upstreams.authzid import Authzid
 from proxy.upstreams.by_domain import ByDomain
-from proxy.upstreams.login import login_template
+from proxy.upstreams.login import Logins, login_template
 from proxy.upstreams.place import Place
+from proxy.upstreams.telling import Telling
 from scopes.model import Service
 
 
@@ -50,7 +51,7 @@ def _imap(told: ImapTable, safes: Safes) -> ImapUpstream:
     kind = sign_in_as(told, Service.IMAP, safes)
     if kind is None:
         raise ServeError(f"no way to sign in at {told.address}", "write its sign_in")
-    return ImapUpstream(place=place_of(told), sign_in_as=kind)
+    return ImapUpstream(place=place_of(told), sign_in_as=kind, client_address=_telling(told))
 
 
 async def submission_upstream(
@@ -75,7 +76,10 @@ async def submission_upstream(
 
 def _smtp(told: SmtpTable, safes: Safes, name: str) -> SmtpUpstream:
     kind = sign_in_as(told, Service.SUBMISSION, safes)
-    return SmtpUpstream(place=place_of(told), sign_in_as=kind, name=name)
+    logins = Logins(template=told.login, service=Service.SUBMISSION)
+    return SmtpUpstream(
+        place=place_of(told), sign_in_as=kind, client_address=_telling(told), logins=logins, name=name
+    )
 
 
 async def dav_upstream(config: Config, stack: AsyncExitStack) -> DavUpstream | None:
@@ -106,3 +110,7 @@ def place_of(told: Upstream) -> Place:
             shown = CertificateFiles(names=(), certificate=told.client_certificate, key=told.client_key)
         context = client_context(told.ca_file, shown)
     return Place(address=told.address, tls=context, server_name=told.server_name)
+
+
+def _telling(told: ImapTable | SmtpTable) -> Telling | None:
+    return None if told.client_address is None else Telling(told.client_address)

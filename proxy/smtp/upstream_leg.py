@@ -1,4 +1,4 @@
-"""The upstream's side of a sign-in: greeting, EHLO, STARTTLS, EHLO again, AUTH. Octets in, events out.
+"""The upstream's side of a sign-in: greeting, EHLO, STARTTLS, XCLIENT, AUTH. Octets in, events out.
 
 Pure. The shell feeds what it received, sends what `take_output` gives and obeys the event of `next`. The leg
 ends `READY` or `FAILED`; every surprise fails, and what failed is text for the log alone, never for a client.
@@ -21,6 +21,7 @@ from typing import Final
 from proxy.limits import IMAP_SASL_LINE_OCTETS, UPSTREAM_PREAMBLE_OCTETS
 from proxy.logtext import quoted
 from proxy.smtp.reply import Reply, ReplyFault, ReplyReader
+from proxy.smtp.xclient import Xclient
 from proxy.upstreams.proof import Mechanism, Proof, readable
 from proxy.upstreams.signing_in import Failed, Handshake, Refused
 
@@ -33,6 +34,8 @@ class UpstreamState(StrEnum):
     STARTTLS = "waiting for the answer to STARTTLS"
     HANDSHAKE = "in the TLS handshake"
     EHLO_SECURED = "waiting for the answer to EHLO under TLS"
+    XCLIENT = "telling who the client is"
+    EHLO_TOLD = "waiting for the answer to EHLO behind XCLIENT"
     CHALLENGE = "waiting for the challenge to AUTH"
     VERDICT = "waiting for the answer to our sign-in"
     READY = "ready"
@@ -58,13 +61,16 @@ _KEYWORD: Final = re.compile(rb"([A-Za-z0-9][A-Za-z0-9-]*)(?:[ =]([ -~]*))?")
 class UpstreamLeg:
     """One sign-in with one proof, or none. `name` is ours for EHLO."""
 
-    def __init__(self, name: str, proof: Proof | None, *, starttls: bool) -> None:
+    def __init__(
+        self, name: str, proof: Proof | None, *, starttls: bool, xclient: Xclient | None = None
+    ) -> None:
         self.state = UpstreamState.GREETING
         self._name = name.encode("ascii")
         self._proof = proof
         self._mechanism = Mechanism.PLAIN  # the one in use, once chosen
         self._complaint = b""  # what was said of an error before the refusal
         self._starttls = starttls
+        self._xclient = xclient
         self._replies = ReplyReader()
         self._output = bytearray()
         self._spent = 0  # octets received so far
@@ -75,6 +81,8 @@ class UpstreamLeg:
             UpstreamState.EHLO: self._introduced,
             UpstreamState.STARTTLS: self._switch,
             UpstreamState.EHLO_SECURED: self._introduced,
+            UpstreamState.XCLIENT: self._told,
+            UpstreamState.EHLO_TOLD: self._introduced,
             UpstreamState.CHALLENGE: self._challenged,
             UpstreamState.VERDICT: self._judged,
         }
@@ -137,6 +145,8 @@ class UpstreamLeg:
         self._extensions = _extensions(reply.lines[1:])
         if self._starttls and self.state is UpstreamState.EHLO:
             self._ask_starttls()
+        elif self._xclient is not None and self.state is not UpstreamState.EHLO_TOLD:
+            self._tell(self._xclient)
         elif self._proof is None:
             self._finish()
         else:
@@ -156,6 +166,24 @@ class UpstreamLeg:
         else:
             self.state = UpstreamState.HANDSHAKE
             self._event = Handshake()
+
+    def _tell(self, xclient: Xclient) -> None:
+        """Say who the client is; under TLS, where there is TLS."""
+        offered = self._extensions.get("XCLIENT", "").upper().split()
+        command = xclient.command(offered)
+        if missing := xclient.missing(offered):
+            self._fail(f"does not offer XCLIENT {missing} to the gate, which client_address asks for")
+        elif len(command) + 2 > _COMMAND_OCTETS:
+            self._fail(f"would get an XCLIENT of more than {_COMMAND_OCTETS} octets")
+        else:
+            self._command(command, UpstreamState.XCLIENT)
+
+    def _told(self, reply: Reply) -> None:
+        """The server begins anew, as with that client: what it offered before is forgotten."""
+        if reply.code != 220:
+            self._fail("refused XCLIENT", reply)
+        else:
+            self._introduce(UpstreamState.EHLO_TOLD)
 
     def _authenticate(self, proof: Proof) -> None:
         mechanism = proof.chosen(self._extensions.get("AUTH", "").upper().split())

@@ -5,10 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from proxy.net.connection import Connection, address_of
-from scopes.model import IPAddress
-
-SocketAddress = tuple[IPAddress, int]
-"""An address and a port."""
+from proxy.net.proxy_header import SocketAddress
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,7 +20,9 @@ class Origin:
 
 
 def origin_of(connection: Connection) -> Origin:
-    """Give the origin of a client's connection."""
+    """Give the origin of a client's connection, by its load balancer's word where there is one."""
+    if (told := connection.announced) is not None:
+        return Origin(connection_id=connection.id, client=told.client, gate=told.gate)
     if connection.local or connection.peer is None or connection.closed:
         return Origin(connection_id=connection.id)
     sock = connection.channel.sock

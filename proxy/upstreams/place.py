@@ -43,10 +43,13 @@ class Place:
         """Whether the connection that `open` gives is still in clear and must not stay so."""
         return self.address.starttls
 
-    async def open(self, *, timeout_s: float) -> Connection:
-        """Connect, with TLS where it begins with the first octet. Raises `UpstreamFailure`."""
+    async def open(self, *, timeout_s: float, first: bytes = b"") -> Connection:
+        """Connect, with TLS where it begins with the first octet. Raises `UpstreamFailure`.
+
+        `first` goes before everything, TLS too: the header of the PROXY protocol.
+        """
         try:
-            return await self._open(timeout_s)
+            return await self._open(timeout_s, first)
         except ConnectionLost as lost:
             raise UpstreamFailure(f"cannot connect to {self.address}: {lost}") from None
 
@@ -62,12 +65,21 @@ class Place:
         except ConnectionLost as lost:
             raise UpstreamFailure(f"no TLS with {self.address}: {lost}") from None
 
-    async def _open(self, timeout_s: float) -> Connection:
-        if self.address.over_tcp:
-            connection = await Connection.open_tcp(self.address.host, self.address.port, timeout_s=timeout_s)
+    async def _open(self, timeout_s: float, first: bytes) -> Connection:
+        connection = await self._connected(timeout_s)
+        try:
+            if first:
+                await connection.send(first)
             if self.address.over_tls and not self.needs_starttls:
                 await self.secure(connection, timeout_s=timeout_s)
-            return connection
+        except BaseException:
+            connection.abort()
+            raise
+        return connection
+
+    async def _connected(self, timeout_s: float) -> Connection:
+        if self.address.over_tcp:
+            return await Connection.open_tcp(self.address.host, self.address.port, timeout_s=timeout_s)
         path = self.embedded_socket() if self.embedded_socket is not None else self.address.path
         if path is None:
             raise UpstreamFailure(f"{self.address} has no socket")

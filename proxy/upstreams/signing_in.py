@@ -89,15 +89,15 @@ async def proven(
 
 
 async def sign_in_at(
-    place: Place, leg: Leg[R], *, connect_s: float, sign_in_s: float
+    place: Place, leg: Leg[R], *, connect_s: float, sign_in_s: float, first: bytes = b""
 ) -> tuple[Connection, R]:
-    """Connect and obey the leg to its end. Raises `UpstreamFailure`.
+    """Connect and obey the leg to its end; `first` goes before everything. Raises `UpstreamFailure`.
 
     `sign_in_s` is from the first octet sent to the upstream's last reply, connecting included.
     """
     try:
         async with asyncio.timeout(sign_in_s):
-            connection = await place.open(timeout_s=connect_s)
+            connection = await place.open(timeout_s=connect_s, first=first)
             try:
                 return connection, await _talk(place, leg, connection, sign_in_s)
             except BaseException:

@@ -126,6 +126,7 @@ PATHS = {
     UpstreamState.CAPABILITIES: b"* OK hello\r\n",
     UpstreamState.STARTTLS: b"* OK [CAPABILITY STARTTLS] hello\r\n",
     UpstreamState.HANDSHAKE: b"* OK [CAPABILITY STARTTLS] hello\r\nw1 OK go\r\n",
+    UpstreamState.TELLING: b"* OK hello\r\n",
     UpstreamState.MECHANISMS: b"* OK hello\r\n",
     UpstreamState.CHALLENGE: b"* OK hello\r\n",
     UpstreamState.VERDICT: b"* OK hello\r\n+ \r\n",
@@ -150,7 +151,8 @@ sayings = st.lists(st.sampled_from(SAYINGS) | st.binary(max_size=4), max_size=40
 @given(data=sayings, at=sizes)
 def test_upstream_leg(state, data, at):
     proof = bearer("sesame-sesame") if state is UpstreamState.MECHANISMS else plain_of(RESPONSE)
-    leg = UpstreamLeg(proof, starttls=state in NEEDS_STARTTLS)
+    told = b"ID (x-originating-ip 192.0.2.7)" if state is UpstreamState.TELLING else b""
+    leg = UpstreamLeg(proof, starttls=state in NEEDS_STARTTLS, told=told)
     leg.receive(PATHS[state])
     leg.next()
     assert leg.state is state

@@ -7,13 +7,14 @@ import imaplib
 import smtplib
 import socket
 import ssl
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 
 import pytest
 
 from support.balancing import BALANCER, believe_balancers, haproxy, nginx, running_balancer
 from support.imap import PATIENCE_S, refusal, trusting
 from support.serving import make_gate, running_gate
+from support.sources import imap_from, imaps_from
 from support.waiting import eventually
 
 CLIENT, OTHER = "127.0.0.5", "127.0.0.6"
@@ -39,47 +40,15 @@ def facts(gate, request):
         yield before_it
 
 
-class _From:
-    """imaplib knows no source address of its own."""
-
-    source = CLIENT
-
-    def _create_socket(self, timeout):
-        return socket.create_connection((self.host, self.port), timeout, (self.source, 0))
-
-
-class Imap(_From, imaplib.IMAP4):
-    pass
-
-
-class Imaps(_From, imaplib.IMAP4_SSL):
-    def _create_socket(self, timeout):
-        plain = super()._create_socket(timeout)
-        return self.ssl_context.wrap_socket(plain, server_hostname="localhost")
-
-
-@contextmanager
-def imaps(facts, source=CLIENT):
-    kind = type("ImapsFrom", (Imaps,), {"source": source})
-    context = trusting(facts["ca_file"])
-    client = kind("127.0.0.1", facts["imaps_port"], ssl_context=context, timeout=PATIENCE_S)
-    try:
-        yield client
-    finally:
-        client.shutdown()
-
-
 def by_imaps(facts, password):
-    with imaps(facts) as client:
+    with imaps_from(CLIENT, facts) as client:
         client.login(EMAIL, password)
 
 
 def by_imap(facts, password):
-    client = Imap("127.0.0.1", facts["imap_port"], PATIENCE_S)
-    client.host = "localhost"
-    client.starttls(trusting(facts["ca_file"]))
-    client.login(EMAIL, password)
-    client.logout()
+    with imap_from(CLIENT, facts) as client:
+        client.starttls(trusting(facts["ca_file"]))
+        client.login(EMAIL, password)
 
 
 def by_submissions(facts, password):
@@ -134,20 +103,20 @@ def test_log_and_history_name_the_client(gate, facts, request, sign_in):
     label = request.node.name[-60:]
     sign_in(facts, mint(gate, label, scope="contacts" if sign_in is by_https else "mail"))
     assert addresses(gate, label) == {CLIENT}
-    gate.log.wait_for(f"peer={CLIENT}")
+    gate.log.wait_for(f"address={CLIENT}")
 
 
 def test_from_networks_are_about_the_client(gate, facts, request):
     password = mint(gate, request.node.name, "--from", f"{OTHER}/32")
-    with imaps(facts) as client:
+    with imaps_from(CLIENT, facts) as client:
         assert "NOPERM" in refusal(client, EMAIL, password)
-    with imaps(facts, OTHER) as client:
+    with imaps_from(OTHER, facts) as client:
         assert client.login(EMAIL, password)[0] == "OK"
 
 
 def test_the_balancers_own_address_is_no_way_around_from(gate, facts, request):
     password = mint(gate, request.node.name, "--from", f"{BALANCER}/32")
-    with imaps(facts) as client:
+    with imaps_from(CLIENT, facts) as client:
         assert "NOPERM" in refusal(client, EMAIL, password)
 
 
@@ -175,7 +144,7 @@ def test_a_health_check_is_taken(gate):
     """HAProxy sends LOCAL with its checks; a server it finds down gets no connection."""
     checked = haproxy("send-proxy-v2 check inter 50ms")
     with running_balancer(checked, gate.facts) as facts:
-        gate.log.wait_for("closed during the TLS handshake")
+        gate.log.wait_for("event=dropped service=imap reason=client-lost address=127.0.0.2")
         by_imaps(facts, mint(gate, "checked"))
     assert addresses(gate, "checked") == {CLIENT}
 
@@ -194,11 +163,9 @@ def test_from_a_balancers_address_a_header_is_a_must(gate):
 
 
 def test_a_header_from_elsewhere_is_not_believed(gate):
-    client = type("ImapFrom", (Imap,), {"source": OTHER})("127.0.0.1", gate.facts["imap_port"], PATIENCE_S)
-    client.send(b"PROXY TCP4 192.0.2.7 198.51.100.1 1 2\r\n")
-    assert b" BAD " in client.readline()
-    client.host = "localhost"
-    client.starttls(trusting(gate.facts["ca_file"]))
-    client.login(EMAIL, mint(gate, "elsewhere"))
-    client.logout()
+    with imap_from(OTHER, gate.facts) as client:
+        client.send(b"PROXY TCP4 192.0.2.7 198.51.100.1 1 2\r\n")
+        assert b" BAD " in client.readline()
+        client.starttls(trusting(gate.facts["ca_file"]))
+        client.login(EMAIL, mint(gate, "elsewhere"))
     assert addresses(gate, "elsewhere") == {OTHER}

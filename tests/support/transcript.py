@@ -7,7 +7,8 @@ Each line is one step; a file is read from top to bottom:
     C~ "raw octets\\r\\n" "x" * 5000              S~, U<~ and U>~ too: Python strings, perhaps repeated
     G> name password [acting as NAME]            what the gate function is asked
     G< granted | REASON [label=L] [scopes=a,b]   what it answers; `granted` begins the upstream leg
-    -- [secure] [starttls] [bearer]              first line: client under TLS; upstream wants STARTTLS; OAuth
+    -- [secure] [starttls] [bearer] [told]       first line: client under TLS; upstream wants STARTTLS; OAuth;
+                                                 is told that the client is 192.0.2.7:40000
     -- tls client | tls upstream                 the handshake that is due is done
     -- upstream ready                            the upstream leg is done, whatever it said
     -- closed                                    the gate hangs up
@@ -29,6 +30,7 @@ import random
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from ipaddress import ip_address
 from itertools import groupby
 from pathlib import Path
 
@@ -39,10 +41,13 @@ from proxy.entrance import Asked
 from proxy.failures import UNAVAILABLE, House
 from proxy.imap import client_leg as imap_client
 from proxy.imap import upstream_leg as imap_upstream
+from proxy.imap.introduction import id_command
 from proxy.smtp import client_leg as smtp_client
 from proxy.smtp import upstream_leg as smtp_upstream
 from proxy.smtp.offer import Offer
+from proxy.smtp.xclient import Xclient
 from proxy.upstreams import signing_in
+from proxy.upstreams.origin import Origin
 from proxy.upstreams.proof import Proof
 from scopes.model import Scope
 from support.proofs import bearer, plain_of
@@ -50,6 +55,8 @@ from support.proofs import bearer, plain_of
 HOUSE = House(host="mail.example.org", portal_url="https://mail.example.org/passwords")
 RESPONSE = Secret("YWxpY2VAZXhhbXBsZS5vcmcAZ2F0ZQBvcGVuIHNlc2FtZQ==")  # alice@example.org, gate, open sesame
 INPUTS = ("C", "U<")
+CLIENT = (ip_address("192.0.2.7"), 40_000)
+ORIGIN = Origin(connection_id="0a1b2c3d", client=CLIENT, gate=(ip_address("198.51.100.1"), 993))
 OFFER = Offer(size_octets=52_428_800)
 
 ClientLeg = imap_client.ClientLeg | smtp_client.ClientLeg
@@ -129,8 +136,8 @@ class Imap:
         return imap_client.ClientLeg(house, secure=secure)
 
     @staticmethod
-    def upstream(proof: Proof, *, starttls: bool) -> UpstreamLeg:
-        return imap_upstream.UpstreamLeg(proof, starttls=starttls)
+    def upstream(proof: Proof, *, starttls: bool, told: bool) -> UpstreamLeg:
+        return imap_upstream.UpstreamLeg(proof, starttls=starttls, told=id_command(ORIGIN) if told else b"")
 
 
 class Smtp:
@@ -141,8 +148,9 @@ class Smtp:
         return smtp_client.ClientLeg(house, OFFER, secure=secure)
 
     @staticmethod
-    def upstream(proof: Proof, *, starttls: bool) -> UpstreamLeg:
-        return smtp_upstream.UpstreamLeg("mail.example.org", proof, starttls=starttls)
+    def upstream(proof: Proof, *, starttls: bool, told: bool) -> UpstreamLeg:
+        xclient = Xclient(client=CLIENT) if told else None
+        return smtp_upstream.UpstreamLeg("mail.example.org", proof, starttls=starttls, xclient=xclient)
 
 
 @dataclass
@@ -153,6 +161,7 @@ class Play:
     legs: type[Imap | Smtp] = Imap
     split: Split = whole
     starttls: bool = False
+    told: bool = False
     proof: Proof = PLAIN
     upstream: UpstreamLeg | None = None
     to_client: bytearray = field(default_factory=bytearray)
@@ -195,7 +204,7 @@ class Play:
     def _answer(self, step: Step) -> None:
         outcome, *more = step.words.split()
         if outcome == "granted":
-            self.upstream = self.legs.upstream(self.proof, starttls=self.starttls)
+            self.upstream = self.legs.upstream(self.proof, starttls=self.starttls, told=self.told)
         else:
             self.client.refused(_refusal(outcome, more))
 
@@ -290,11 +299,11 @@ def play(
     settings = set()
     if steps and steps[0].kind == "--":
         settings = set(steps[0].words.split())
-        if settings <= {"secure", "starttls", "bearer"}:
+        if settings <= {"secure", "starttls", "bearer", "told"}:
             steps = steps[1:]
     client = legs.client(house, secure="secure" in settings)
     proof = bearer() if "bearer" in settings else PLAIN
-    run = Play(client, legs, split, starttls="starttls" in settings, proof=proof)
+    run = Play(client, legs, split, starttls="starttls" in settings, told="told" in settings, proof=proof)
     run._pump()
     return run.run(steps)
 

@@ -111,6 +111,8 @@ def test_everything_wrong_is_said_at_once_with_key_and_hint(tmp_path: Path) -> N
         (changed("[listen]", "[listen]\nsmtps = []"), "listen.smtps", "submissions"),
         (f"{GOOD}[upstream.submission]\n", "upstream.submission", "smtp"),
         (f"{GOOD}[upstream.carddav]\n", "upstream.carddav", "contacts"),
+        (f'{GOOD}proxy_protocol = "v2"\n', "upstream.imap.proxy_protocol", "client_address"),
+        (f'{GOOD}[upstream.smtp]\nproxy_protocol = "v2"\n', "upstream.smtp.proxy_protocol", "client_address"),
     ],
 )
 def test_another_name_for_a_key_is_answered_with_the_key(

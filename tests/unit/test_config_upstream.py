@@ -183,3 +183,37 @@ def test_a_domain_has_one_table_and_a_name_that_can_be_one(tmp_path: Path) -> No
     assert "two tables" in problems(tmp_path, GOOD + DOMAIN + DOMAIN)["domain"].what
     found = problems(tmp_path, (GOOD + DOMAIN).replace("example.net", "a b"))
     assert "host name" in found["domain[0].name"].what
+
+
+@pytest.mark.parametrize(
+    ("table", "address", "how"),
+    [
+        ("imap", "imaps://h", "proxy-v1"),
+        ("imap", "imap+starttls://h", "proxy-v2"),
+        ("imap", "unix:/s", "id"),
+        ("smtp", "smtps://h", "proxy-v1"),
+        ("smtp", "smtp+starttls://h", "proxy-v2"),
+        ("smtp", "unix:/s", "xclient"),
+    ],
+)
+def test_how_a_server_behind_is_told_of_clients(tmp_path: Path, table: str, address: str, how: str) -> None:
+    lines = f'address = "{address}"\n{AUTHZID}\nclient_address = "{how}"\n'
+    text = changed('address = "embedded"\n', lines) if table == "imap" else f"{GOOD}[upstream.smtp]\n{lines}"
+    assert getattr(load(written(tmp_path, text)).upstream, table).client_address == how
+
+
+@pytest.mark.parametrize(
+    ("table", "lines", "what"),
+    [
+        ("smtp", f'address = "unix:/s"\n{AUTHZID}\nclient_address = "id"', "is not 'proxy-v1', 'proxy-v2'"),
+        ("smtp", 'address = "embedded"\nclient_address = "xclient"', "no meaning for embedded"),
+        ("contacts", f'address = "unix:/s"\n{HEADER}\nclient_address = "proxy-v2"', "shared by all clients"),
+        ("events", f'address = "unix:/s"\n{HEADER}\nclient_address = "xclient"', "shared by all clients"),
+    ],
+)
+def test_where_a_server_behind_cannot_be_told_of_clients(
+    tmp_path: Path, table: str, lines: str, what: str
+) -> None:
+    problem = problems(tmp_path, f"{GOOD}[upstream.{table}]\n{lines}\n")[f"upstream.{table}.client_address"]
+    assert what in problem.what
+    assert problem.hint

@@ -14,6 +14,7 @@ from support.proofs import bearer, plain_of
 RESPONSE = Secret(b64encode(b"alice\0gate\0sesame").decode())
 ENCODED = RESPONSE.reveal_bytes()
 PROOF = plain_of(RESPONSE)
+TOLD = b'ID ("x-originating-ip" "192.0.2.7")'
 TO_CHALLENGE = b"* OK hello\r\n"
 TO_VERDICT = TO_CHALLENGE + b"+ \r\n"
 
@@ -32,15 +33,19 @@ STARTTLS_PATHS = {
 }
 
 
-def leg(octets: bytes = b"", *, starttls: bool = False, proof: Proof = PROOF) -> UpstreamLeg:
-    made = UpstreamLeg(proof, starttls=starttls)
+def leg(
+    octets: bytes = b"", *, starttls: bool = False, proof: Proof = PROOF, told: bytes = b""
+) -> UpstreamLeg:
+    made = UpstreamLeg(proof, starttls=starttls, told=told)
     made.receive(octets)
     return made
 
 
 def at(state: UpstreamState) -> UpstreamLeg:
     if state is UpstreamState.MECHANISMS:
-        made = leg(b"* OK hello\r\n", proof=bearer())
+        made = leg(TO_CHALLENGE, proof=bearer())
+    elif state is UpstreamState.TELLING:
+        made = leg(TO_CHALLENGE, told=TOLD)
     else:
         made = leg(PATHS[state]) if state in PATHS else leg(STARTTLS_PATHS[state], starttls=True)
     made.next()
@@ -108,6 +113,29 @@ def test_the_secret_waits_for_tls():
     made.receive(b"+ \r\n")
     made.next()
     assert made.take_output() == b"w2 AUTHENTICATE PLAIN\r\n" + ENCODED + b"\r\n"
+
+
+def test_the_client_is_told_of_before_the_sign_in_and_under_tls_where_there_is_tls():
+    made = leg(b"* OK [CAPABILITY ID SASL-IR] hello\r\n", told=TOLD)
+    assert made.next() is None
+    assert made.take_output() == b"w1 " + TOLD + b"\r\n"
+    made.receive(b"* ID NIL\r\nw1 OK done\r\n")
+    assert made.next() is None
+    assert made.take_output() == b"w2 AUTHENTICATE PLAIN " + ENCODED + b"\r\n"
+    secured = leg(STARTTLS_PATHS[UpstreamState.HANDSHAKE], starttls=True, told=TOLD)
+    assert secured.next() == Handshake()
+    assert TOLD not in secured.take_output()
+    secured.secured()
+    assert secured.take_output() == b"w2 " + TOLD + b"\r\n"
+
+
+@pytest.mark.parametrize("answer", [b"w1 NO who?", b"w1 BAD what?", b"+ go on"])
+def test_an_upstream_that_refuses_to_be_told_fails(answer):
+    made = leg(TO_CHALLENGE + answer + b"\r\n", told=TOLD)
+    event = made.next()
+    assert isinstance(event, Failed)
+    assert "(telling who the client is)" in event.cause
+    assert ENCODED not in made.take_output()
 
 
 def test_what_comes_behind_the_tagged_ok_is_for_the_client():

@@ -1,12 +1,14 @@
 """The submission upstream's sign-in as dialogs: `<` is the upstream, `>` is what we say, in any pieces."""
 
 from base64 import b64encode
+from ipaddress import ip_address
 
 import pytest
 
 from auth.secret import Secret
 from proxy.limits import UPSTREAM_PREAMBLE_OCTETS
 from proxy.smtp.upstream_leg import Ready, UpstreamLeg, UpstreamState
+from proxy.smtp.xclient import Xclient
 from proxy.upstreams.proof import Mechanism
 from proxy.upstreams.signing_in import Failed, Handshake, Refused
 from support.proofs import bearer, plain_of
@@ -19,12 +21,17 @@ HELLO = ("<220 mx", ">EHLO gate.example.org")
 OFFERS = "<250-mx\r\n250-SIZE 1000\r\n250-8bitmime\r\n250 AUTH LOGIN PLAIN"
 AUTH = f">AUTH PLAIN {MESSAGE.decode()}"
 TO_TLS = (*HELLO, "<250-mx\r\n250-AUTH PLAIN\r\n250 STARTTLS", ">STARTTLS", "<220 go")
+WHOM = Xclient(client=(ip_address("192.0.2.7"), 40_000))
+MAY_BE_TOLD = "<250-mx\r\n250-AUTH PLAIN\r\n250 XCLIENT NAME ADDR PROTO LOGIN"
+TOLD = ">XCLIENT NAME=[UNAVAILABLE] ADDR=192.0.2.7 PROTO=ESMTP"
 IN = {"SIZE": "1000", "8BITMIME": "", "AUTH": "LOGIN PLAIN"}
 
 
-def leg(response: bytes | None = MESSAGE, *, starttls: bool = False) -> UpstreamLeg:
+def leg(
+    response: bytes | None = MESSAGE, *, starttls: bool = False, xclient: Xclient | None = None
+) -> UpstreamLeg:
     proof = None if response is None else plain_of(Secret(response.decode()))
-    return UpstreamLeg("gate.example.org", proof, starttls=starttls)
+    return UpstreamLeg("gate.example.org", proof, starttls=starttls, xclient=xclient)
 
 
 def play(made: UpstreamLeg, steps, split=whole):
@@ -62,6 +69,17 @@ READY = {
     ),
     "nobody": ((*HELLO, "<250 mx"), {"response": None}, {}),
     "STARTTLS": ((*TO_TLS, "TLS", HELLO[1], OFFERS, AUTH, "<235 in"), {"starttls": True}, IN),
+    "told": (
+        (*HELLO, MAY_BE_TOLD, TOLD, "<220 mx", HELLO[1], OFFERS, AUTH, "<235 in"), {"xclient": WHOM}, IN,
+    ),
+    "told under TLS": (
+        (*TO_TLS, "TLS", HELLO[1], MAY_BE_TOLD, TOLD, "<220-mx\r\n220 ho", HELLO[1], OFFERS, AUTH, "<235 in"),
+        {"xclient": WHOM, "starttls": True}, IN,
+    ),
+    "told of nobody who signs in": (
+        (*HELLO, MAY_BE_TOLD, f"{TOLD} LOGIN=a+2Bb@x", "<220 mx", HELLO[1], OFFERS),
+        {"xclient": Xclient(client=WHOM.client, login="a+b@x"), "response": None}, IN,
+    ),
     "nobody under TLS": (
         (*TO_TLS, "TLS", HELLO[1], OFFERS), {"starttls": True, "response": None}, IN,
     ),
@@ -103,6 +121,28 @@ FAILED = {
     ),
     "250 to STARTTLS": (
         (*HELLO, "<250-mx\r\n250 STARTTLS", ">STARTTLS", "<250 go"), {"starttls": True}, "refused STARTTLS",
+    ),
+    "no XCLIENT": (
+        (*HELLO, OFFERS), {"xclient": WHOM}, "does not offer XCLIENT ADDR to the gate, which client_address",
+    ),
+    "no XCLIENT LOGIN": (
+        (*HELLO, "<250-mx\r\n250 XCLIENT ADDR"), {"xclient": Xclient(client=WHOM.client, login="a")},
+        "does not offer XCLIENT LOGIN",
+    ),
+    "a login too long for XCLIENT": (
+        (*HELLO, MAY_BE_TOLD), {"xclient": Xclient(client=WHOM.client, login="=" * 160)},
+        "XCLIENT of more than 512 octets",
+    ),
+    "XCLIENT refused": (
+        (*HELLO, MAY_BE_TOLD, TOLD, "<550 5.7.0 no"), {"xclient": WHOM},
+        "refused XCLIENT (telling who the client is): '550 5.7.0 no'",
+    ),
+    "250 to XCLIENT": ((*HELLO, MAY_BE_TOLD, TOLD, "<250 mx"), {"xclient": WHOM}, "refused XCLIENT"),
+    "no EHLO behind XCLIENT": (
+        (*HELLO, MAY_BE_TOLD, TOLD, "<220 mx", HELLO[1], "<554 no"), {"xclient": WHOM}, "refused EHLO",
+    ),
+    "AUTH before XCLIENT only": (
+        (*HELLO, MAY_BE_TOLD, TOLD, "<220 mx", HELLO[1], "<250 mx"), {"xclient": WHOM}, "not offer AUTH",
     ),
     "AUTH in clear only": ((*TO_TLS, "TLS", HELLO[1], "<250 mx"), {"starttls": True}, "not offer AUTH PLAIN"),
 }  # fmt: skip
@@ -177,6 +217,8 @@ def test_an_end_fails_in_every_state_and_the_log_names_it():
         (UpstreamState.STARTTLS, TO_TLS[:-1], {"starttls": True}),
         (UpstreamState.HANDSHAKE, TO_TLS, {"starttls": True}),
         (UpstreamState.EHLO_SECURED, (*TO_TLS, "TLS", HELLO[1]), {"starttls": True}),
+        (UpstreamState.XCLIENT, (*HELLO, MAY_BE_TOLD, TOLD), {"xclient": WHOM}),
+        (UpstreamState.EHLO_TOLD, (*HELLO, MAY_BE_TOLD, TOLD, "<220 mx", HELLO[1]), {"xclient": WHOM}),
         (UpstreamState.CHALLENGE, (*HELLO, OFFERS, ">AUTH PLAIN"), {"response": LONG}),
         (UpstreamState.VERDICT, (*HELLO, OFFERS, AUTH), {}),
     ):
