@@ -12,15 +12,14 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from email import message_from_bytes, policy
 from email.message import EmailMessage
 from pathlib import Path
 
 from support.daemons import Process, Started, free_ports, greets, running
+from support.delivered import messages, wait_for
 from support.imap import trusting
 from support.programs import program
 from support.unpacked import furnish, give, owner, start_as, unpacked
-from support.waiting import until
 
 _SECRET = "submission-for-all"
 _CONFIG = """\
@@ -118,17 +117,11 @@ class Exim:
 
     def messages(self, email: str) -> list[EmailMessage]:
         """Give what has been delivered to an address, in no order."""
-        files = (self.folder / "mail" / email).glob("new/*")
-        return [message_from_bytes(file.read_bytes(), policy=policy.default) for file in files]
+        return messages(self.folder / "mail" / email)
 
     def wait_for(self, email: str, subject: str) -> EmailMessage:
         """Wait until a message of this subject is delivered, the only one, and give it."""
-        until(lambda: self._of_subject(email, subject))
-        [message] = self._of_subject(email, subject)
-        return message
-
-    def _of_subject(self, email: str, subject: str) -> list[EmailMessage]:
-        return [message for message in self.messages(email) if message["Subject"] == subject]
+        return wait_for(self.folder / "mail" / email, subject)
 
 
 @contextmanager

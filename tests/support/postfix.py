@@ -14,15 +14,14 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from email import message_from_bytes, policy
 from email.message import EmailMessage
 from pathlib import Path
 
 from support.daemons import Started, greets, running
+from support.delivered import messages, wait_for
 from support.dovecot import Dovecot
 from support.postfix_config import PostfixOptions, PostfixPorts, configure, furnish
 from support.programs import missing, program
-from support.waiting import until
 
 _DEFAULT = PostfixOptions()
 
@@ -47,17 +46,11 @@ class Postfix:
 
     def messages(self, email: str) -> list[EmailMessage]:
         """Give what has been delivered to an address, in no order, with `Return-Path` and `Delivered-To`."""
-        files = (self.mail / email).glob("new/*")
-        return [message_from_bytes(file.read_bytes(), policy=policy.default) for file in files]
+        return messages(self.mail / email)
 
     def wait_for(self, email: str, subject: str) -> EmailMessage:
         """Wait until a message of this subject is delivered, the only one, and give it."""
-        until(lambda: self._of_subject(email, subject))
-        [message] = self._of_subject(email, subject)
-        return message
-
-    def _of_subject(self, email: str, subject: str) -> list[EmailMessage]:
-        return [message for message in self.messages(email) if message["Subject"] == subject]
+        return wait_for(self.mail / email, subject)
 
 
 @contextmanager
