@@ -39,7 +39,7 @@ COMMANDS: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
     {
         "demo": ("proxy.cli.demo:demo", "Run a whole Wicketgate here, to look at."),
         "init": ("proxy.cli.first_steps:init", "Write a first configuration into a folder."),
-        "check": ("proxy.cli.first_steps:check", "Say all that is wrong with the configuration."),
+        "check": ("proxy.cli.check:check", "Say all that is wrong with the configuration."),
         "serve": ("proxy.cli.serve:serve", "Run the gate until it is told to stop."),
         "account": ("proxy.cli.accounts:account", "Accounts: people and devices."),
         "password": ("proxy.cli.passwords:password", "App passwords: create, list, revoke."),

@@ -1,0 +1,157 @@
+"""Whether each server behind serves an account: connected to, signed in at and left again, one after another.
+
+For the administrator, outside of any session: nothing here is told to clients. What fails is the same
+`UpstreamFailure` that would be logged while serving.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from auth.secret import Secret
+from config.address import AddressKind
+from config.models import Config
+from config.parts import upstream_tables
+from config.upstream import DavUpstream as DavTable
+from config.upstream import ImapUpstream as ImapTable
+from config.upstream import SmtpUpstream as SmtpTable
+from proxy.dav.upstream import DavUpstream
+from proxy.imap.upstream import ImapUpstream
+from proxy.limits import UPSTREAM_CONNECT_S
+from proxy.server.behind import place_of
+from proxy.server.sign_ins import Safes, sign_in_as
+from proxy.smtp.upstream import SmtpUpstream
+from proxy.upstreams.by_domain import domain_of
+from proxy.upstreams.login import login_template, template_filled
+from proxy.upstreams.place import UpstreamFailure
+from proxy.upstreams.proof import Proof, SignInAs, UpstreamRefusal, plain
+from scopes.model import Grant, Identity, Scope, Service
+
+Table = ImapTable | SmtpTable | DavTable
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Person:
+    """An account to sign in as."""
+
+    account_id: str
+    email: str
+    identities: Mapping[Service, Identity]
+
+    @property
+    def grant(self) -> Grant:
+        """What a sign-in would be granted."""
+        return Grant(
+            account_id=self.account_id,
+            email=self.email,
+            app_password_id="",
+            label="",
+            scopes=frozenset(Scope),
+            identities=self.identities,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Behind:
+    """A server behind that is not built in, and the account to sign in there with."""
+
+    key: str
+    """Its table, as in `upstream.imap`."""
+    told: Table
+    person: Person | None
+    """None: no account signs in there yet."""
+
+
+def servers(config: Config, people: Sequence[Person]) -> Iterable[Behind]:
+    """Give the servers behind, each with the first of these people that signs in there."""
+    for key, told in upstream_tables(config):
+        if told.address.kind is not AddressKind.EMBEDDED:
+            theirs = [person for person in people if _signs_in_at(config, key, person)]
+            yield Behind(key=key, told=told, person=theirs[0] if theirs else None)
+
+
+def _signs_in_at(config: Config, key: str, person: Person) -> bool:
+    domain, name = domain_of(person.email), key.rpartition(".")[2]
+    own = [
+        number
+        for number, each in enumerate(config.domain)
+        if each.name == domain and getattr(each.upstream, name, None) is not None
+    ]
+    return key == (f"domain[{own[0]}].upstream.{name}" if own else f"upstream.{name}")
+
+
+async def probe(config: Config, behind: Behind, safes: Safes) -> None:
+    """Connect and sign in; without a person connect alone. Raises `UpstreamFailure`."""
+    told, person = behind.told, behind.person
+    if person is None:
+        connection = await place_of(told).open(timeout_s=UPSTREAM_CONNECT_S)
+        connection.abort()
+    elif isinstance(told, DavTable):
+        await _ask_dav(told, person)
+    else:
+        kind = sign_in_as(told, _service(told), safes)
+        await _sign_in(config, told, person, kind)
+
+
+async def takes_directly(config: Config, behind: Behind, password: Secret) -> bool:
+    """Whether the server lets the person in with this password of its own. Raises `UpstreamFailure`.
+
+    A server that does stands open beside the gate: whoever reaches it needs no second factor.
+    """
+    told, person = behind.told, behind.person
+    if person is None or isinstance(told, DavTable):
+        return False
+    login = template_filled(told.login, person.email)
+    try:
+        await _sign_in(config, told, person, _Directly(login, password))
+    except UpstreamRefusal:
+        return False
+    return True
+
+
+@dataclass(frozen=True, slots=True)
+class _Directly:
+    """A sign-in kind: as the account itself, with a password that is stored nowhere."""
+
+    login: str
+    password: Secret
+
+    async def proof(self, grant: Grant) -> Proof:  # noqa: ARG002 - it is for one person
+        return plain(authzid="", authcid=self.login, password=self.password)
+
+    async def refused(self, grant: Grant, proof: Proof) -> bool:  # noqa: ARG002 - it would be the same again
+        return False
+
+    def login_of(self, grant: Grant) -> str:  # noqa: ARG002 - it is for one person
+        return self.login
+
+
+def _service(told: ImapTable | SmtpTable) -> Service:
+    return Service.IMAP if isinstance(told, ImapTable) else Service.SUBMISSION
+
+
+async def _sign_in(
+    config: Config, told: ImapTable | SmtpTable, person: Person, kind: SignInAs | None
+) -> None:
+    place = place_of(told)
+    if isinstance(told, SmtpTable):
+        smtp = SmtpUpstream(place=place, sign_in_as=kind, name=config.server.public_host)
+        (await smtp.sign_in(person.grant)).connection.abort()
+    elif kind is not None:
+        (await ImapUpstream(place=place, sign_in_as=kind).sign_in(person.grant)).connection.abort()
+
+
+async def _ask_dav(told: DavTable, person: Person) -> None:
+    """Ask who we are (RFC 5397), as the person."""
+    if told.sign_in is None:
+        raise UpstreamFailure(f"no way to sign in at {told.address}")
+    upstream = DavUpstream(place_of(told), header=told.sign_in.header, login=login_template(told.login))
+    try:
+        answer = await upstream.ask(person.grant, "PROPFIND", "/", (("depth", "0"),), b"")
+    finally:
+        upstream.close()
+    if answer.status in (401, 403):
+        raise UpstreamRefusal(f"{told.address} refuses our sign-in: {answer.status}")
+    if answer.status >= 400:
+        raise UpstreamFailure(f"{told.address} answers PROPFIND / with {answer.status}")
