@@ -1,4 +1,4 @@
-"""The gate before a real Dovecot, signing in as its master user over TLS and over STARTTLS."""
+"""The gate before a real Dovecot, signing in as its master user in both ways, over TLS and over STARTTLS."""
 
 import imaplib
 import itertools
@@ -10,6 +10,7 @@ from config.authority import make_authority
 from support.cutting import carry_out, idle, wait_for_end
 from support.dovecot import running_dovecot
 from support.imap import refusal, subjects
+from support.mail_servers import signing_in, upstream
 from support.mbsync import pull
 from support.programs import missing
 from support.serving import behind, make_gate, running_gate
@@ -31,11 +32,14 @@ def addresses(dovecot) -> dict[str, str]:
     }
 
 
-@pytest.fixture(scope="module", params=["imaps", "imap+starttls"])
+WAYS = [("imaps", "authzid"), ("imap+starttls", "authzid"), ("imaps", "master")]
+
+
+@pytest.fixture(scope="module", params=WAYS, ids=" ".join)
 def gate(tmp_path_factory, dovecot, request):
-    folder = tmp_path_factory.mktemp("front")
-    address = addresses(dovecot)[request.param]
-    lines = behind(folder, address, dovecot.secret, ca_file=dovecot.ca_file)
+    folder, (address, kind) = tmp_path_factory.mktemp("front"), request.param
+    sign_in = signing_in(folder, dovecot.secret, kind)
+    lines = upstream(addresses(dovecot)[address], dovecot.ca_file, sign_in)
     with running_gate(make_gate(folder / "gate", lines)) as serving:
         yield serving
 
@@ -168,7 +172,7 @@ def test_an_upstream_that_is_not_ours_is_an_outage(dovecot, tmp_path, dial, kind
         assert refusal(client, "alice@example.org", password) == UNAVAILABLE
         assert client.noop()[0] == "OK"
         client.logout()
-        reason = "upstream refused" if wrong is another_secret else "unavailable"
+        reason = "upstream-refused" if wrong is another_secret else "unavailable"
         cause = gate.log.wait_for(f"reason={reason}")
     assert dovecot.secret not in gate.log.text
     assert "not the secret" not in gate.log.text

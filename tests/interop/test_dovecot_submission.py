@@ -17,6 +17,7 @@ from support.serving import running_gate
 from support.smtp import connect
 
 ALICE, BOB = "alice@example.org", "bob@example.net"
+WAYS = [("TLS", "authzid"), ("STARTTLS", "authzid"), ("TLS", "master")]
 
 
 @pytest.fixture(scope="module")
@@ -31,16 +32,16 @@ def dovecot(postfix):
         yield server
 
 
-@pytest.fixture(scope="module", params=["TLS", "STARTTLS"])
+@pytest.fixture(scope="module", params=WAYS, ids=" ".join)
 def gate(tmp_path_factory, dovecot, request):
-    folder = tmp_path_factory.mktemp("submission")
-    sign_in = signing_in(folder, dovecot.secret)
+    folder, (way, kind) = tmp_path_factory.mktemp("submission"), request.param
+    sign_in = signing_in(folder, dovecot.secret, kind)
     smtps = f"smtps://localhost:{dovecot.ports.submissions}"
     starttls = f"smtp+starttls://localhost:{dovecot.ports.submission}"
     house = make_mail_gate(
         folder / "gate",
         upstream(f"imaps://localhost:{dovecot.imaps}", dovecot.ca_file, sign_in),
-        upstream(smtps if request.param == "TLS" else starttls, dovecot.ca_file, sign_in),
+        upstream(smtps if way == "TLS" else starttls, dovecot.ca_file, sign_in),
     )
     house.ask("account", "add", ALICE, "--service")
     with running_gate(house) as serving:

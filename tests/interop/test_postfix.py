@@ -17,6 +17,7 @@ from support.serving import running_gate
 from support.smtp import connect
 
 BOB = "bob@example.net"
+WAYS = [("TLS", "authzid"), ("STARTTLS", "authzid"), ("TLS", "master")]
 _numbers = itertools.count(1)
 
 
@@ -32,16 +33,16 @@ def postfix(dovecot):
         yield server
 
 
-@pytest.fixture(scope="module", params=["TLS", "STARTTLS"])
+@pytest.fixture(scope="module", params=WAYS, ids=" ".join)
 def gate(tmp_path_factory, dovecot, postfix, request):
-    folder = tmp_path_factory.mktemp("whole")
-    sign_in = signing_in(folder, dovecot.secret)
+    folder, (way, kind) = tmp_path_factory.mktemp("whole"), request.param
+    sign_in = signing_in(folder, dovecot.secret, kind)
     smtps = f"smtps://localhost:{postfix.ports.submissions}"
     starttls = f"smtp+starttls://localhost:{postfix.ports.submission}"
     house = make_mail_gate(
         folder / "gate",
         upstream(f"imaps://localhost:{dovecot.imaps}", dovecot.ca_file, sign_in),
-        upstream(smtps if request.param == "TLS" else starttls, postfix.ca_file, sign_in),
+        upstream(smtps if way == "TLS" else starttls, postfix.ca_file, sign_in),
     )
     with running_gate(house) as serving:
         yield serving
