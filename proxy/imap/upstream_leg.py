@@ -52,6 +52,10 @@ Event = Handshake | Ready | Failed | Refused
 HIDDEN: Final = frozenset({b"LOGINDISABLED", b"STARTTLS", b"SASL-IR", b"UNAUTHENTICATE"})
 """Capabilities that mean nothing, or harm, once a client is signed in; `AUTH=…` is hidden too."""
 
+_CYRUS: Final = b"X-REPLICATION"
+"""Who has this is asked again after sign-in, whatever its OK said: there Cyrus 3.6 leaves UNAUTHENTICATE out
+when an administrator is signed in by somebody else, and shows it to CAPABILITY."""
+
 _LITERAL: Final = re.compile(rb"\{([0-9]+)\+?\}\Z")
 _LITERAL_DIGITS: Final = 9
 _STATUS: Final = re.compile(rb"(OK|NO|BAD|BYE|PREAUTH)(?: |\Z)", re.IGNORECASE)
@@ -207,7 +211,8 @@ class UpstreamLeg:
                 self._choose()
             case UpstreamState.MECHANISMS:
                 self._choose(asked=True)
-            case UpstreamState.VERDICT if not self._capabilities:
+            case UpstreamState.VERDICT if not self._capabilities or self._offers(_CYRUS):
+                self._capabilities = ()
                 self._command(b"CAPABILITY", UpstreamState.CAPABILITIES_AFTER)
             case _:
                 self._finish()

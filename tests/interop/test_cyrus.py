@@ -8,7 +8,7 @@ import pytest
 
 from config.authority import make_authority
 from support.cutting import carry_out, idle, wait_for_end
-from support.cyrus import running_cyrus
+from support.cyrus import ADMIN, running_cyrus
 from support.imap import refusal, start_idle, subjects
 from support.mbsync import pull
 from support.serving import behind, make_gate, running_gate
@@ -162,6 +162,13 @@ def test_compression_passes_through(client):
         assert octets, said
         said += inflate.decompress(octets)
     assert b"Subject: squeezed\r\n" in said
+
+
+def test_an_administrator_of_cyrus_who_could_sign_in_anew_is_not_let_in(gate, dial):
+    """RFC 8437: Cyrus has UNAUTHENTICATE for administrators, and does not say so in its OK."""
+    gate.house.add(ADMIN)
+    assert refusal(dial(gate.facts), ADMIN, gate.mint(ADMIN)) == UNAVAILABLE
+    assert "offers UNAUTHENTICATE" in gate.log.wait_for("reason=unavailable")
 
 
 # --- a Cyrus that does not take us ------------------------------------------------------------------------
