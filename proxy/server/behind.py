@@ -51,7 +51,7 @@ def _imap(told: ImapTable, safes: Safes) -> ImapUpstream:
     kind = sign_in_as(told, Service.IMAP, safes)
     if kind is None:
         raise ServeError(f"no way to sign in at {told.address}", "write its sign_in")
-    return ImapUpstream(place=place_of(told), sign_in_as=kind, client_address=_telling(told))
+    return ImapUpstream(place=place_of(told), sign_in_as=kind, client_address=telling_of(told))
 
 
 async def submission_upstream(
@@ -78,7 +78,7 @@ def _smtp(told: SmtpTable, safes: Safes, name: str) -> SmtpUpstream:
     kind = sign_in_as(told, Service.SUBMISSION, safes)
     logins = Logins(template=told.login, service=Service.SUBMISSION)
     return SmtpUpstream(
-        place=place_of(told), sign_in_as=kind, client_address=_telling(told), logins=logins, name=name
+        place=place_of(told), sign_in_as=kind, client_address=telling_of(told), logins=logins, name=name
     )
 
 
@@ -112,5 +112,6 @@ def place_of(told: Upstream) -> Place:
     return Place(address=told.address, tls=context, server_name=told.server_name)
 
 
-def _telling(told: ImapTable | SmtpTable) -> Telling | None:
+def telling_of(told: ImapTable | SmtpTable) -> Telling | None:
+    """Say how a server is told who the client is."""
     return None if told.client_address is None else Telling(told.client_address)

@@ -9,7 +9,7 @@ from config.models import Config
 from config.upstream import ImapUpstream as ImapTable
 from config.upstream import SmtpUpstream as SmtpTable
 from proxy.imap.upstream import ImapUpstream
-from proxy.server.behind import place_of
+from proxy.server.behind import place_of, telling_of
 from proxy.server.errors import ServeError
 from proxy.smtp.upstream import SmtpUpstream
 from proxy.upstreams.by_domain import domain_of
@@ -55,10 +55,12 @@ async def try_sign_in(
         scopes=frozenset({Scope.MAIL}),
         identities={service: identity},
     )
-    place = place_of(told)
+    place, telling = place_of(told), telling_of(told)
     upstream = (
-        ImapUpstream(place=place, sign_in_as=kind)
+        ImapUpstream(place=place, sign_in_as=kind, client_address=telling)
         if service is Service.IMAP
-        else SmtpUpstream(place=place, sign_in_as=kind, name=config.server.public_host)
+        else SmtpUpstream(
+            place=place, sign_in_as=kind, client_address=telling, name=config.server.public_host
+        )
     )
     (await upstream.sign_in(grant)).connection.abort()

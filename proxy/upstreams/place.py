@@ -15,6 +15,9 @@ from pathlib import Path
 from config.address import Address, AddressKind
 from proxy.net.connection import Connection, ConnectionLost
 
+First = Callable[[Connection], bytes]
+"""Makes the octets that go first on a connection."""
+
 
 class UpstreamFailure(Exception):  # noqa: N818 - an outage of another server, not an error of ours
     """The upstream cannot serve now. The text is printable, names the cause and holds no secret."""
@@ -43,10 +46,10 @@ class Place:
         """Whether the connection that `open` gives is still in clear and must not stay so."""
         return self.address.starttls
 
-    async def open(self, *, timeout_s: float, first: bytes = b"") -> Connection:
+    async def open(self, *, timeout_s: float, first: First | None = None) -> Connection:
         """Connect, with TLS where it begins with the first octet. Raises `UpstreamFailure`.
 
-        `first` goes before everything, TLS too: the header of the PROXY protocol.
+        What `first` gives goes before everything, TLS too: the header of the PROXY protocol.
         """
         try:
             return await self._open(timeout_s, first)
@@ -65,11 +68,11 @@ class Place:
         except ConnectionLost as lost:
             raise UpstreamFailure(f"no TLS with {self.address}: {lost}") from None
 
-    async def _open(self, timeout_s: float, first: bytes) -> Connection:
+    async def _open(self, timeout_s: float, first: First | None) -> Connection:
         connection = await self._connected(timeout_s)
         try:
-            if first:
-                await connection.send(first)
+            if first is not None:
+                await connection.send(first(connection))
             if self.address.over_tls and not self.needs_starttls:
                 await self.secure(connection, timeout_s=timeout_s)
         except BaseException:

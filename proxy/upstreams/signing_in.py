@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
 from proxy.net.connection import Connection, ConnectionLost
-from proxy.upstreams.place import Place, UpstreamFailure
+from proxy.upstreams.place import First, Place, UpstreamFailure
 from proxy.upstreams.proof import Proof, SignInAs, UpstreamRefusal
 from scopes.model import Grant
 
@@ -89,7 +89,7 @@ async def proven(
 
 
 async def sign_in_at(
-    place: Place, leg: Leg[R], *, connect_s: float, sign_in_s: float, first: bytes = b""
+    place: Place, leg: Leg[R], *, connect_s: float, sign_in_s: float, first: First | None = None
 ) -> tuple[Connection, R]:
     """Connect and obey the leg to its end; `first` goes before everything. Raises `UpstreamFailure`.
 

@@ -7,10 +7,19 @@ from ipaddress import ip_address
 
 import pytest
 
+from auth.secret import Secret
+from config.address import Address, AddressKind
+from proxy.imap.upstream import ImapUpstream
 from proxy.net.proxy_header import Ends, write_v2
+from proxy.net.tls import client_context
+from proxy.smtp.upstream import SmtpUpstream
+from proxy.upstreams.authzid import Authzid
+from proxy.upstreams.place import Place
+from proxy.upstreams.telling import Telling
 from support.balancing import BALANCER, believe_balancers
 from support.dovecot import Dovecot, running_dovecot
 from support.dovecot_config import DovecotOptions
+from support.imap_stage import GRANT
 from support.mail_servers import make_mail_gate, signing_in, upstream
 from support.postfix import Postfix, running_postfix
 from support.postfix_config import PostfixOptions
@@ -131,6 +140,21 @@ def test_through_a_balancer_the_client_is_known_at_both_ends(tmp_path, dovecot, 
         assert "lip=2001:db8::1," in line
         with submissions_from(BALANCER, serving.facts, first) as client:
             assert "client=unknown[2001:db8::7]" in sent(postfix, client, serving, "balanced sender")
+
+
+@pytest.mark.parametrize("telling", [Telling.PROXY_V1, Telling.PROXY_V2])
+async def test_where_the_gate_itself_looks_both_servers_take_its_header(dovecot, postfix, telling):
+    """As `account set-upstream` does: there is no client to tell of."""
+    kind = Authzid(user="gate", secret=Secret(dovecot.secret))
+    imaps = Address(kind=AddressKind.IMAPS, host="localhost", port=dovecot.ports.proxied)
+    smtps = Address(kind=AddressKind.SMTPS, host="localhost", port=postfix.ports.proxied)
+    for kind_of_server, address, ca_file in (
+        (ImapUpstream, imaps, dovecot.ca_file),
+        (SmtpUpstream, smtps, postfix.ca_file),
+    ):
+        place = Place(address=address, tls=client_context(ca_file))
+        behind = kind_of_server(place=place, sign_in_as=kind, client_address=telling)
+        (await behind.sign_in(GRANT)).connection.abort()
 
 
 def test_a_postfix_that_does_not_trust_the_gate_is_an_outage(tmp_path, dovecot):

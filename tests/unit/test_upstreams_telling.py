@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from ipaddress import ip_address
 
 import pytest
@@ -9,8 +10,9 @@ import pytest
 from config.address import AddressKind
 from proxy.imap.introduction import id_command
 from proxy.imap.upstream import ImapUpstream
-from proxy.net.connection import Connection
+from proxy.net.connection import Connection, ConnectionLost
 from proxy.net.proxy_header import Ends
+from proxy.net.ready import writable
 from proxy.smtp.upstream import SmtpUpstream
 from proxy.smtp.xclient import Xclient, xtext
 from proxy.upstreams.login import Logins
@@ -19,7 +21,7 @@ from proxy.upstreams.place import UpstreamFailure
 from proxy.upstreams.telling import Telling, header_for
 from support.imap_server import ScriptedUpstream
 from support.imap_stage import GRANT
-from support.sockets import Tls, on_both_loops, tcp_pair
+from support.sockets import Tls, on_both_loops, reset, tcp_pair
 
 CLIENT, GATE = (ip_address("192.0.2.7"), 40_000), (ip_address("198.51.100.1"), 993)
 ORIGIN = Origin(connection_id="0a1b2c3d", client=CLIENT, gate=GATE)
@@ -43,12 +45,42 @@ def tls(tmp_path_factory) -> Tls:
     ],
 )
 def test_the_header_goes_first_where_it_is_asked_for(telling, header):
-    assert header_for(telling, ORIGIN) == header
+    first = header_for(telling, ORIGIN)
+    assert (b"" if first is None else first(None)) == header
 
 
-def test_where_there_is_no_client_nobody_is_named():
-    assert header_for(Telling.PROXY_V1, None) == b"PROXY UNKNOWN\r\n"
-    assert header_for(Telling.PROXY_V2, None) == bytes.fromhex("0d0a0d0a000d0a515549540a20000000")
+LOCAL = bytes.fromhex("0d0a0d0a000d0a515549540a20000000")
+
+
+@on_both_loops
+async def test_where_there_is_no_client_the_gate_speaks_for_itself():
+    near, far = (Connection(end) for end in tcp_pair())
+    here, there = (end.channel.sock.getsockname()[1] for end in (near, far))
+    words = f"PROXY TCP4 127.0.0.1 127.0.0.1 {here} {there}\r\n".encode()
+    assert header_for(Telling.PROXY_V1, None)(near) == words
+    assert header_for(Telling.PROXY_V2, None)(near) == LOCAL
+    near.abort()
+    far.abort()
+
+
+@on_both_loops
+async def test_version_1_has_one_word_where_there_are_no_addresses():
+    near, far = (Connection(end) for end in socket.socketpair())
+    assert header_for(Telling.PROXY_V1, None)(near) == b"PROXY UNKNOWN\r\n"
+    near.abort()
+    far.abort()
+
+
+@on_both_loops
+async def test_a_connection_that_is_lost_at_once_is_an_outage():
+    near, far = tcp_pair()
+    reset(far)
+    await writable(near.fileno())
+    near.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)  # the kernel tells once, and forgets the peer
+    connection = Connection(near)
+    with pytest.raises(ConnectionLost):
+        header_for(Telling.PROXY_V1, None)(connection)
+    connection.abort()
 
 
 @pytest.mark.parametrize("tell", [lambda: header_for(Telling.PROXY_V1, UNKNOWN), lambda: id_command(UNKNOWN)])
@@ -113,7 +145,7 @@ async def test_the_origin_is_the_sockets_or_what_a_balancer_said():
 @on_both_loops
 @pytest.mark.parametrize("kind", [AddressKind.SMTPS, AddressKind.SMTP_STARTTLS, AddressKind.UNIX])
 async def test_a_header_goes_before_tls_and_greeting(tls, kind):
-    header = header_for(Telling.PROXY_V1, ORIGIN).removesuffix(b"\r\n")
+    header = b"PROXY TCP4 192.0.2.7 198.51.100.1 40000 993"
     hello = [("S", b"220 mx\r\n"), ("C", b"EHLO localhost")]
     starttls = [*hello, ("S", b"250-mx\r\n250 STARTTLS\r\n"), ("C", b"STARTTLS"), ("S", b"220 go\r\n"), "TLS"]
     begin = {
