@@ -39,6 +39,7 @@ from auth.hashing import Hasher
 from auth.identities import Identities
 from auth.ids import new_id
 from auth.minting import MOST_ACTIVE, Mint, Terms
+from auth.oauth_tokens import OAuthTokens
 from auth.proving import Prover, account_named
 from auth.seal import KeyRing
 from auth.secret import Secret
@@ -82,8 +83,11 @@ class Accounts:
         self._mint = Mint(self._prover, hasher, keys, terms)
         self._second_factor = SecondFactor(store, self._prover, keys, issuer=issuer, now=now)
         self.senders = Senders(store, now)
-        self.identities = Identities(store, keys, now)
         """What accounts may send as."""
+        self.identities = Identities(store, keys, now)
+        """Who accounts are at the upstreams."""
+        self.oauth_tokens = OAuthTokens(store, keys, now)
+        """What their owners have authorised at providers."""
 
     # --- accounts -------------------------------------------------------------------------------------------
 

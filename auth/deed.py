@@ -51,6 +51,7 @@ class Problem(StrEnum):
     BAD_LOGIN = "bad login"
     BAD_UPSTREAM_SECRET = "bad upstream secret"  # noqa: S105 - a problem, not a secret
     NO_SUCH_IDENTITY = "no such identity"
+    NOT_AUTHORISED = "not authorised"
     PROOF_NEEDED = "proof needed"
     WRONG_PROOF = "wrong proof"
     """Primary password or code: which one is not said."""

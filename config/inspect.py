@@ -85,7 +85,7 @@ def _upstream(behind: Behind, file: Path, key: str, now: datetime) -> Iterator[P
         try:
             read_secret_text(behind.secret_file)
         except PrivateFileError as error:
-            where = f"{key}.sign_in.secret_file"
+            where = f"{key}.{behind.secret_key}"
             yield Problem(file=file, key=where, what=str(error), hint=error.hint)
     if behind.ca_file is not None:
         read = _read_certificates(behind.ca_file, file, f"{key}.ca_file")

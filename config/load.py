@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Final, get_args
+from typing import Any, Final, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
@@ -232,11 +232,14 @@ def _walk(location: Location) -> tuple[type[BaseModel] | None, FieldInfo | None]
     """Follow a place through the models: the section there, if it is one, and the field that leads to it."""
     section: type[BaseModel] | None = Config
     field: FieldInfo | None = None
+    named = False
     for part in location:
-        if isinstance(part, int):
+        if isinstance(part, int) or named:  # a place in a list, or the name of a table
+            named = False
             continue
         field = section.model_fields.get(part) if section is not None else None
         section = _section_in(field.annotation) if field is not None else None
+        named = field is not None and section is not None and get_origin(field.annotation) is dict
     return section, field
 
 

@@ -29,6 +29,7 @@ from config.fields import (
     url_of,
 )
 from config.keys import read_key
+from config.oauth2 import OAuth2, must_have_tables
 from config.policy import Policy
 from config.private import PrivateFileError
 from config.problems import ConfigErrors, Problem, wrong
@@ -252,6 +253,9 @@ class Config(Section):
     store: Store = Field(default_factory=dict, validate_default=True, description="the table [store]")
     keys: Keys = Field(description="the table [keys]")
     primary: Primary = Field(default=Primary(), description="the table [primary]")
+    oauth2: dict[ShortText, OAuth2] = Field(
+        default_factory=dict, description="tables [oauth2.NAME]: providers that let the gate into accounts"
+    )
     domain: tuple[Domain, ...] = Field(
         default=(), description="tables [[domain]], for domains whose mail stands on servers of their own"
     )
@@ -309,6 +313,17 @@ class Config(Section):
                 )
                 what = f"is missing, and [listen] has {', '.join(map(str, places))} for it"
                 raise wrong(what, hint, key=f"upstream.{table}")
+        return value
+
+    @field_validator("upstream")
+    @classmethod
+    def _every_provider_has_a_table(cls, value: Upstreams, info: ValidationInfo) -> Upstreams:
+        providers, domains = info.data.get("oauth2"), info.data.get("domain")
+        if providers is not None and domains is not None:
+            tables = {"upstream": value} | {
+                f"domain[{n}].upstream": one.upstream for n, one in enumerate(domains)
+            }
+            must_have_tables(providers, tables)
         return value
 
     @property

@@ -36,9 +36,10 @@ class Pair:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Behind:
-    """The files that the table of one upstream names. None: not there, or not right."""
+    """The files that the table of one upstream or provider names. None: not there, or not right."""
 
     secret_file: Path | None = None
+    secret_key: str = "sign_in.secret_file"  # noqa: S105 - where in the table it stands
     ca_file: Path | None = None
     client_certificate: Path | None = None
     client_key: Path | None = None
@@ -55,7 +56,7 @@ class Parts:
     data: Path | None
     store: Store | None
     behind: Mapping[str, Behind]
-    """By the name of the table, as in `upstream.imap` or `domain[0].upstream.smtp`."""
+    """By the name of the table, as in `upstream.imap`, `domain[0].upstream.smtp` or `oauth2.google`."""
 
 
 def parts_of(config: Config) -> Parts:
@@ -69,7 +70,11 @@ def parts_of(config: Config) -> Parts:
         keys=config.keys,
         data=config.server.data,
         store=config.store,
-        behind={key: _behind(table) for key, table in upstream_tables(config)},
+        behind={key: _behind(table) for key, table in upstream_tables(config)}
+        | {
+            f"oauth2.{name}": _provider(told.client_secret_file, told.ca_file)
+            for name, told in config.oauth2.items()
+        },
     )
 
 
@@ -93,6 +98,10 @@ def _behind(table: ImapUpstream | SmtpUpstream | DavUpstream) -> Behind:
     )
 
 
+def _provider(secret_file: Path | None, ca_file: Path | None) -> Behind:
+    return Behind(secret_file=secret_file, secret_key="client_secret_file", ca_file=ca_file)  # noqa: S106
+
+
 def parts_left(table: Mapping[str, Any], folder: Path, wrong: Collection[str]) -> Parts:
     """Give what is right by itself in a parsed file; `wrong` are the keys that were found at fault."""
     salvage = _Salvage(folder)
@@ -105,7 +114,8 @@ def parts_left(table: Mapping[str, Any], folder: Path, wrong: Collection[str]) -
         keys=salvage.model(Keys, {name: keys[name] for name in Keys.model_fields if name in keys}),
         data=data,
         store=salvage.store(table.get("store", {}), data),
-        behind={key: salvage.behind(inner, key, wrong) for key, inner in _upstream_tables_left(table)},
+        behind={key: salvage.behind(inner, key, wrong) for key, inner in _upstream_tables_left(table)}
+        | {f"oauth2.{name}": salvage.provider(each) for name, each in _table(table, "oauth2").items()},
     )
 
 
@@ -145,6 +155,11 @@ class _Salvage:
             client_certificate=file("client_certificate", table.get("client_certificate")),
             client_key=file("client_key", table.get("client_key")),
         )
+
+    def provider(self, table: object) -> Behind:
+        """Read what the table of an OAuth 2 provider names."""
+        told = table if isinstance(table, dict) else {}
+        return _provider(self.path(told.get("client_secret_file")), self.path(told.get("ca_file")))
 
     def model(self, kind: type[M], table: Mapping[str, Any]) -> M | None:
         try:

@@ -48,6 +48,7 @@ def _section(
             rows.append(f"| `{name}` | {_needed(field, optional=optional)} | {field.description} |")
         else:
             full = f"{path}.{name}" if path else name
+            full += ".NAME" if typing.get_origin(field.annotation) is dict else ""
             below.append((inner, full, repeated, optional or not field.is_required()))
     if rows:
         yield from ("", f"## `[[{path}]]`" if many else f"## `[{path}]`")

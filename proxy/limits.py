@@ -84,6 +84,10 @@ UPSTREAM_SIGN_IN_S: Final = 9.0
 With what the gate itself takes, a client hears of it within 10 s."""
 UPSTREAM_PREAMBLE_OCTETS: Final = 65_536
 """Greeting, capabilities and untagged lines before the tagged reply, in all."""
+OAUTH2_EXCHANGE_S: Final = 10.0
+"""For an OAuth 2 provider's whole answer; its client waits for it before the upstream is asked."""
+OAUTH2_ANSWER_OCTETS: Final = 65_536
+"""One answer of an OAuth 2 provider; three tokens of the longest kind have some 12,000."""
 PIPELINED_OCTETS: Final = 65_536
 """What a client may send behind LOGIN before we stop reading it."""
 

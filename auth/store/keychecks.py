@@ -11,7 +11,14 @@ from collections.abc import Collection
 from sqlalchemy import exists, insert, or_, select
 
 from auth.store.engine import Tx
-from auth.store.schema import account, app_password, master_key, recovery_code
+from auth.store.schema import (
+    account,
+    app_password,
+    master_key,
+    oauth_token,
+    recovery_code,
+    upstream_login,
+)
 
 
 def check_values(tx: Tx) -> dict[str, bytes]:
@@ -36,6 +43,8 @@ def in_use(tx: Tx, key_ids: Collection[str]) -> set[str]:
         account.c.primary_key_id,
         account.c.seed_key_id,
         recovery_code.c.key_id,
+        upstream_login.c.key_id,
+        oauth_token.c.key_id,
     )
     needed = or_(*(exists().where(column == master_key.c.id) for column in columns))
     rows = tx.execute(select(master_key.c.id).where(master_key.c.id.in_(key_ids), needed))

@@ -112,6 +112,8 @@ class ChangeKind(StrEnum):
     ALL_REVOKED = "all app passwords revoked"
     UPSTREAM_SET = "upstream login set"
     UPSTREAM_CLEARED = "upstream login removed"
+    AUTHORISED = "authorised at a provider"
+    TOKEN_REMOVED = "provider's token removed"  # noqa: S105 - a deed, not a secret
 
 
 class FeedMark(NamedTuple):

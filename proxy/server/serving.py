@@ -17,6 +17,7 @@ from contextlib import AsyncExitStack
 
 from auth.gate import Gate
 from auth.identities import Identities
+from auth.oauth_tokens import OAuthTokens
 from auth.store.store import Store
 from auth.throttle import AddressThrottle
 from config.models import Config
@@ -32,6 +33,7 @@ from proxy.server.errors import ServeError
 from proxy.server.fronts import PROTOCOLS, Stores, front_ends
 from proxy.server.listening import Bound, Listening, open_listeners
 from proxy.server.places import workers_folder
+from proxy.server.providers import access_tokens
 from proxy.server.sign_ins import Safes
 from proxy.sessions import Registry
 from proxy.worker import Worker, WorkerLock
@@ -71,7 +73,10 @@ async def _start(config: Config, stack: AsyncExitStack, stop: Stop) -> Listening
     ports = Ports(
         gate=Gate(store, hasher, keys, throttle), registry=registry, recorder=activity, strangers=strangers
     )
-    safes = Safes(secrets=Identities(store, keys, time.time))
+    tokens = access_tokens(config, OAuthTokens(store, keys, time.time))
+    for each in tokens.values():
+        stack.push_async_callback(each.close)
+    safes = Safes(secrets=Identities(store, keys, time.time), tokens=tokens)
     handlers = await front_ends(config, stack, ports, certificates, Stores(store=store, safes=safes))
     await _start_worker(config, stack, stop, store, registry)
     stack.push_async_callback(activity.flush)

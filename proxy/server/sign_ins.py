@@ -12,6 +12,8 @@ from proxy.server.errors import ServeError
 from proxy.upstreams.authzid import Authzid
 from proxy.upstreams.login import Logins
 from proxy.upstreams.master import SEPARATOR, Master
+from proxy.upstreams.oauth2.sign_in import OAuth2
+from proxy.upstreams.oauth2.tokens import AccessTokens
 from proxy.upstreams.per_account import PerAccount
 from proxy.upstreams.proof import SignInAs
 from proxy.upstreams.stored import Stored, StoredSecrets
@@ -23,8 +25,8 @@ class Safes:
     """Where accounts have what they show upstream."""
 
     secrets: StoredSecrets
-    by_provider: Mapping[Service, Mapping[str, SignInAs]] = field(default_factory=dict)
-    """Kind `oauth2`, by the name of the provider in the config."""
+    tokens: Mapping[str, AccessTokens] = field(default_factory=dict)
+    """For kind `oauth2`, by the name of the provider in the config."""
 
 
 def sign_in_as(told: ImapUpstream | SmtpUpstream, service: Service, safes: Safes) -> SignInAs | None:
@@ -36,7 +38,11 @@ def sign_in_as(told: ImapUpstream | SmtpUpstream, service: Service, safes: Safes
     if kind == "none":
         return None
     stored = Stored(service=service, secrets=safes.secrets)
-    by_provider = safes.by_provider.get(service, {})
+    logins = Logins(template=told.login, service=service)
+    by_provider = {
+        name: OAuth2(tokens=tokens, logins=logins, address=told.address)
+        for name, tokens in safes.tokens.items()
+    }
     usual = stored if kind == "stored" else _usual(told, service, by_provider)
     return PerAccount(service=service, usual=usual, stored=stored, by_provider=by_provider)
 
