@@ -25,7 +25,9 @@ class Why(StrEnum):
     BAD_ARGUMENT = "bad argument"
     BAD_SENDER = "bad syntax of the sender address"
     BAD_RECIPIENT = "bad syntax of the recipient address"
-    NOT_ASCII = "addresses beyond ASCII are not taken here"
+    SENDER_NOT_ASCII = "a sender beyond ASCII needs SMTPUTF8"
+    RECIPIENT_NOT_ASCII = "a recipient beyond ASCII needs SMTPUTF8 at MAIL"
+    NOBODY = "whom?"
     BAD_PARAMETER = "bad parameter"
 
 
@@ -39,7 +41,9 @@ _CODES: Final[Mapping[Why, str]] = MappingProxyType(
         Why.BAD_ARGUMENT: "501 5.5.4",
         Why.BAD_SENDER: "501 5.1.7",
         Why.BAD_RECIPIENT: "501 5.1.3",
-        Why.NOT_ASCII: "553 5.6.7",
+        Why.SENDER_NOT_ASCII: "550 5.6.7",
+        Why.RECIPIENT_NOT_ASCII: "553 5.6.7",
+        Why.NOBODY: "501 5.5.4",
         Why.BAD_PARAMETER: "501 5.5.4",
     }
 )

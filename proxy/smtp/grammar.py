@@ -1,21 +1,21 @@
-"""SMTP addresses and parameters: read, and written anew. RFC 5321 §4.1.2, §4.1.3.
+"""SMTP addresses and commands with an argument: read, and written anew. RFC 5321 §4.1.2, §4.1.3.
 
 `mail_from` and `rcpt_to` read what stands behind MAIL and RCPT, and give the command as it goes upstream: an
-upstream gets nothing but what was understood here, in one way of writing. Pure. Which extensions an upstream
-has, and who may send as whom, is decided elsewhere. How octets become lines and commands stands in `framing`,
-whose names are given here as well: one import is enough.
+upstream gets nothing but what was understood here, in one way of writing. Beyond ASCII an address is UTF-8,
+as it came, and only where MAIL says SMTPUTF8 (RFC 6531 §3.3, §3.4). Pure. Which extensions an upstream has,
+and who may send as whom, is decided elsewhere. How octets become lines and commands stands in `framing`, and
+`KEYWORD=value` in `parameters`; their names are given here as well: one import is enough.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address
-from types import MappingProxyType
 from typing import Final
 
-from proxy.limits import SMTP_DOMAIN_OCTETS, SMTP_PARAMETERS, SMTP_PATH_OCTETS
+from proxy.limits import SMTP_DOMAIN_OCTETS, SMTP_PATH_OCTETS
+from proxy.smtp.beyond_ascii import BEYOND, is_text
 from proxy.smtp.framing import (
     BadCommand,
     Command,
@@ -28,6 +28,7 @@ from proxy.smtp.framing import (
     reply,
     split,
 )
+from proxy.smtp.parameters import Parameter, parameters
 
 __all__ = [
     "BadCommand",
@@ -42,18 +43,21 @@ __all__ = [
     "Parameter",
     "RcptTo",
     "Rejected",
+    "Vrfy",
     "Why",
     "bdat",
     "mail_from",
     "rcpt_to",
     "reply",
     "split",
+    "vrfy",
 ]
 
-_ATOM: Final = r"[A-Za-z0-9!#$%&'*+\-/=?^_`{|}~]++"
+_ATOM: Final = rf"[A-Za-z0-9!#$%&'*+\-/=?^_`{{|}}~{BEYOND}]++"
 _DOT_STRING: Final = rf"{_ATOM}(?:\.{_ATOM})*+"
-_QUOTED: Final = r'"(?:[ !#-\[\]-~]|\\[ -~])*+"'
-_LABEL: Final = r"[A-Za-z0-9_]++(?:-++[A-Za-z0-9_]++)*+"  # `_` is no host name, and in use
+_QUOTED: Final = rf'"(?:[ !#-\[\]-~{BEYOND}]|\\[ -~])*+"'
+_LETTER: Final = rf"[A-Za-z0-9_{BEYOND}]"  # `_` is no host name, and in use
+_LABEL: Final = rf"{_LETTER}++(?:-++{_LETTER}++)*+"
 _DOMAIN: Final = rf"{_LABEL}(?:\.{_LABEL})*+"
 _LITERAL: Final = r"\[[0-9A-Za-z:.]++\]"
 _PATH: Final = re.compile(
@@ -61,8 +65,11 @@ _PATH: Final = re.compile(
     rf"(?P<local>{_DOT_STRING}|{_QUOTED})(?:@(?P<domain>{_DOMAIN}|{_LITERAL}))?)?>"
 )
 _IS_DOT_STRING: Final = re.compile(rf"{_DOT_STRING}\Z")
+_WHOM: Final = re.compile(rf"[ -~{BEYOND}]+\Z")
 _CHUNK: Final = re.compile(rb"([0-9]{1,20})(?: +(LAST))?\Z", re.IGNORECASE)  # as long as SIZE, RFC 1870 §3
 _ESCAPED: Final = re.compile(r"\\(.)")
+_OTHER_DOTS: Final = frozenset("\u3002\uff0e\uff61")
+"""RFC 3490 §3.1: there are readers for whom they part labels."""
 _TO_ESCAPE: Final = re.compile(r'(["\\])')
 
 
@@ -71,7 +78,7 @@ class Mailbox:
     """One address. As text it is written the one way there is for it, quoted only where it must be."""
 
     local: str
-    """Without quotes and escapes: printable ASCII and spaces."""
+    """Without quotes and escapes: printable ASCII and spaces, and with SMTPUTF8 what is beyond."""
     domain: str
     """As the client wrote it, an address literal in brackets; empty in `<Postmaster>` alone."""
 
@@ -82,38 +89,6 @@ class Mailbox:
         return f"{local}@{self.domain}" if self.domain else local
 
 
-# --- parameters, RFC 5321 §4.1.2 (esmtp-param) ----------------------------------------------------------
-
-_PARAMETER: Final = re.compile(r"([A-Za-z0-9][A-Za-z0-9-]*+)(?:=([!-<>-~]++))?\Z")
-_XTEXT: Final = r"(?:[!-*,-<>-~]|\+[0-9A-F]{2})"  # RFC 3461 §4
-_VALUES: Final[Mapping[str, re.Pattern[str]]] = MappingProxyType(
-    {
-        "SIZE": re.compile(r"[0-9]{1,20}\Z"),  # RFC 1870 §3
-        "BODY": re.compile(r"(?:7BIT|8BITMIME|BINARYMIME)\Z", re.IGNORECASE),  # RFC 6152 §2, RFC 3030 §3
-        "SMTPUTF8": re.compile(r"\Z"),  # RFC 6531 §3.1
-        "RET": re.compile(r"(?:FULL|HDRS)\Z", re.IGNORECASE),  # RFC 3461 §4.3
-        "ENVID": re.compile(rf"{_XTEXT}{{1,100}}\Z"),  # RFC 3461 §4.4
-        "NOTIFY": re.compile(  # RFC 3461 §4.1
-            r"(?:NEVER|(?:SUCCESS|FAILURE|DELAY)(?:,(?:SUCCESS|FAILURE|DELAY)){0,2})\Z", re.IGNORECASE
-        ),
-        "ORCPT": re.compile(rf"[A-Za-z0-9-]{{1,60}};{_XTEXT}{{1,500}}\Z"),  # RFC 3461 §4.2
-    }
-)
-"""Values whose form is known; others pass as they came."""
-
-
-@dataclass(frozen=True, slots=True)
-class Parameter:
-    """`KEYWORD` or `KEYWORD=value`."""
-
-    keyword: str
-    """In upper case."""
-    value: str | None
-
-    def __str__(self) -> str:
-        return self.keyword if self.value is None else f"{self.keyword}={self.value}"
-
-
 @dataclass(frozen=True, slots=True)
 class MailFrom:
     """RFC 5321 §4.1.1.2; `AUTH=` is left out (RFC 4954 §5: we vouch for nobody)."""
@@ -121,6 +96,11 @@ class MailFrom:
     sender: Mailbox | None
     """None is `<>`."""
     parameters: tuple[Parameter, ...]
+
+    @property
+    def utf8(self) -> bool:
+        """Whether addresses beyond ASCII may be in this transaction (RFC 6531 §3.4)."""
+        return any(each.keyword == "SMTPUTF8" for each in self.parameters)
 
     @property
     def wire(self) -> bytes:
@@ -167,35 +147,72 @@ def mail_from(argument: bytes) -> MailFrom:
     sender, rest = _path(argument, "FROM:", Why.BAD_SENDER)
     if sender is not None and not sender.domain:
         raise BadCommand(Why.BAD_SENDER)
-    return MailFrom(sender, tuple(each for each in _parameters(rest) if each.keyword != "AUTH"))
+    mail = MailFrom(sender, tuple(each for each in parameters(rest) if each.keyword != "AUTH"))
+    if not (mail.utf8 or mail.wire.isascii()):
+        raise BadCommand(Why.SENDER_NOT_ASCII)
+    return mail
 
 
-def rcpt_to(argument: bytes) -> RcptTo:
-    """Read what stands behind RCPT, likewise. Raises BadCommand."""
+def rcpt_to(argument: bytes, *, utf8: bool = False) -> RcptTo:
+    """Read what stands behind RCPT, likewise; `utf8`: MAIL said SMTPUTF8. Raises BadCommand."""
     recipient, rest = _path(argument, "TO:", Why.BAD_RECIPIENT)
     if recipient is None or (not recipient.domain and recipient.local.lower() != "postmaster"):
         raise BadCommand(Why.BAD_RECIPIENT)
-    return RcptTo(recipient, _parameters(rest))
+    command = RcptTo(recipient, parameters(rest))
+    if not (utf8 or command.wire.isascii()):
+        raise BadCommand(Why.RECIPIENT_NOT_ASCII)
+    return command
+
+
+@dataclass(frozen=True, slots=True)
+class Vrfy:
+    """RFC 5321 §4.1.1.6. With `utf8` the client takes UTF-8 in the reply (RFC 6531 §3.7.4.2)."""
+
+    whom: str
+    utf8: bool
+
+    @property
+    def wire(self) -> bytes:
+        """The command as it goes upstream, with its CRLF."""
+        return f"VRFY {self.whom}{' SMTPUTF8' if self.utf8 else ''}\r\n".encode()
+
+
+def vrfy(argument: bytes) -> Vrfy:
+    """Read what stands behind VRFY. Raises BadCommand."""
+    text = _decoded(argument, Why.NOBODY)
+    words, _, last = text.rpartition(" ")
+    utf8 = last.isascii() and last.upper() == "SMTPUTF8" and bool(words)
+    whom = words.rstrip(" ") if utf8 else text
+    if not _WHOM.match(whom) or not is_text(whom):
+        raise BadCommand(Why.NOBODY)
+    return Vrfy(whom, utf8)
 
 
 def _path(argument: bytes, word: str, bad: Why) -> tuple[Mailbox | None, str]:
     """Read the path behind `word`, and give what stands behind it."""
     if argument[: len(word)].upper() != word.encode():
         raise BadCommand(Why.BAD_ARGUMENT)
-    if not argument.isascii():
-        raise BadCommand(Why.NOT_ASCII)
-    text = argument[len(word) :].decode("ascii").lstrip(" ")
+    text = _decoded(argument[len(word) :], bad).lstrip(" ")
     found = _PATH.match(text)
-    if found is None or found.end() > SMTP_PATH_OCTETS:
+    if found is None or len(found[0].encode()) > SMTP_PATH_OCTETS or not is_text(found[0]):
         raise BadCommand(bad)
     local, domain = found["local"], found["domain"] or ""
     if local is None:
         return None, text[found.end() :]
-    if len(domain) > SMTP_DOMAIN_OCTETS or (domain.startswith("[") and not _is_literal(domain[1:-1])):
+    if len(domain.encode()) > SMTP_DOMAIN_OCTETS or not _OTHER_DOTS.isdisjoint(domain):
+        raise BadCommand(bad)
+    if domain.startswith("[") and not _is_literal(domain[1:-1]):
         raise BadCommand(bad)
     if local.startswith('"'):
         local = _ESCAPED.sub(r"\1", local[1:-1])
     return Mailbox(local, domain), text[found.end() :]
+
+
+def _decoded(octets: bytes, bad: Why) -> str:
+    try:
+        return octets.decode("utf-8")
+    except UnicodeDecodeError:
+        raise BadCommand(bad) from None
 
 
 def _is_literal(inside: str) -> bool:
@@ -210,26 +227,5 @@ def _is_literal(inside: str) -> bool:
     return True
 
 
-def _parameters(text: str) -> tuple[Parameter, ...]:
-    words = text.split(" ")
-    if words[0]:  # glued to the path
-        raise BadCommand(Why.BAD_PARAMETER)
-    parameters = tuple(_parameter(word) for word in words if word)
-    if len(parameters) > SMTP_PARAMETERS or len({each.keyword for each in parameters}) < len(parameters):
-        raise BadCommand(Why.BAD_PARAMETER)
-    return parameters
-
-
-def _parameter(word: str) -> Parameter:
-    found = _PARAMETER.match(word)
-    if found is None:
-        raise BadCommand(Why.BAD_PARAMETER)
-    keyword, value = found[1].upper(), found[2]
-    known = _VALUES.get(keyword)
-    if known is not None and not known.match(value or ""):
-        raise BadCommand(Why.BAD_PARAMETER)
-    return Parameter(keyword, value)
-
-
 def _written(path: str, parameters: tuple[Parameter, ...]) -> bytes:
-    return (" ".join((path, *map(str, parameters))) + "\r\n").encode("ascii")
+    return (" ".join((path, *map(str, parameters))) + "\r\n").encode()

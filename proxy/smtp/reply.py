@@ -1,14 +1,16 @@
 """Replies of an SMTP server (RFC 5321 §4.2): octets in, whole replies out, bounded, and safe to say again.
 
 A reply of an upstream reaches a client only as `Reply.wire` writes it: the same code and words, but printable
-ASCII, CRLF at the ends of lines and nowhere else, no line over 512 octets (RFC 5321 §4.5.3.1.5). What is no
-reply is a `ReplyFault`: lines without CRLF, codes that are none or that differ within one reply, too much of
-it. Nobody can know then which answer belongs to which command, so the connection is of no use any more.
+ASCII (or UTF-8 where the client asked for it), CRLF at the ends of lines and nowhere else, no line over 512
+octets (RFC 5321 §4.5.3.1.5). What is no reply is a `ReplyFault`: lines without CRLF, codes that are none or
+that differ within one reply, too much of it. Nobody can know then which answer belongs to which command, so
+the connection is of no use any more.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -50,7 +52,15 @@ class Reply:
         We promise ENHANCEDSTATUSCODES, so every 2xx, 4xx and 5xx has a status (RFC 2034 §4); where the
         upstream gives none it is the one that says nothing more than the code.
         """
-        texts = [self._with_status(_UNFIT.sub(b"?", text)[:_TEXT_OCTETS]) for text in self.lines]
+        return self._written(_in_ascii)
+
+    @property
+    def wire_utf8(self) -> bytes:
+        """The same for a client that takes UTF-8 here (RFC 6531 §3.7.4)."""
+        return self._written(_in_utf8)
+
+    def _written(self, fit: Callable[[bytes], bytes]) -> bytes:
+        texts = [self._with_status(fit(text)) for text in self.lines]
         *before, last = texts
         lines = [b"%d-%b\r\n" % (self.code, text) for text in before]
         return b"".join((*lines, b"%d %b\r\n" % (self.code, last)))
@@ -122,3 +132,14 @@ class ReplyReader:
         self._code = code
         self._lines.append(found[3] or b"")
         return found[2] != b"-"
+
+
+def _in_ascii(text: bytes) -> bytes:
+    return _UNFIT.sub(b"?", text)[:_TEXT_OCTETS]
+
+
+def _in_utf8(text: bytes) -> bytes:
+    """Keep what can be seen, and cut no character in two."""
+    said = text.decode("utf-8", "replace").replace("\ufffd", "?")
+    seen = "".join(each if each.isprintable() else "?" for each in said)
+    return seen.encode()[:_TEXT_OCTETS].decode("utf-8", "ignore").encode()

@@ -66,15 +66,20 @@ async def own_of(senders: Senders, grant: Grant) -> Own:
 # --- replies --------------------------------------------------------------------------------------------
 
 
-def not_own(address: str, grant: Grant) -> bytes:
-    """Give the refusal of an address: what it is, and the command that adds it. RFC 6409 §6.1."""
-    lines = (
-        f"5.7.1 {_shown(address)} is not an address of {_shown(grant.email)} to send as",
-        f"5.7.1 to add it: {to_type('account', 'sender', 'add', _shown(grant.email), _shown(address))}",
+def not_own(address: str, grant: Grant, *, utf8: bool) -> bytes:
+    """Give the refusal of an address: what it is, and the command that adds it. RFC 6409 §6.1.
+
+    `utf8`: the client takes UTF-8 in replies.
+    """
+    address, email = _shown(address, utf8=utf8), _shown(grant.email, utf8=utf8)
+    first, last = (
+        f"{code}5.7.1 {text}".encode()[: SMTP_REPLY_LINE_OCTETS - len("\r\n")].decode("utf-8", "ignore")
+        for code, text in (
+            ("550-", f"{address} is not an address of {email} to send as"),
+            ("550 ", f"to add it: {to_type('account', 'sender', 'add', email, address)}"),
+        )
     )
-    room = SMTP_REPLY_LINE_OCTETS - len("550 \r\n")
-    first, last = (line[:room] for line in lines)
-    return f"550-{first}\r\n550 {last}\r\n".encode("ascii")
+    return f"{first}\r\n{last}\r\n".encode()
 
 
 def bad_from(why: BadFrom) -> bytes:
@@ -82,8 +87,8 @@ def bad_from(why: BadFrom) -> bytes:
     return f"550 5.7.1 the message has {why}\r\n".encode("ascii")
 
 
-def _shown(address: str) -> str:
-    return "".join(char if " " <= char <= "~" else "?" for char in address)
+def _shown(address: str, *, utf8: bool) -> str:
+    return "".join(char if char.isprintable() and (utf8 or char.isascii()) else "?" for char in address)
 
 
 def first_foreign(addresses: Iterable[str], own: Own) -> str | None:

@@ -36,11 +36,11 @@ class SenderCheck:
         """Whether what the rule does not allow is refused, and not only logged."""
         return self._rule is SenderRule.OWN
 
-    async def envelope(self, sender: str) -> bytes | None:
-        """Give the refusal of the sender in MAIL; None lets it pass."""
-        return await self._refusal((sender,), "MAIL")
+    async def envelope(self, sender: str, *, utf8: bool) -> bytes | None:
+        """Give the refusal of the sender in MAIL; None lets it pass. `utf8`: MAIL said SMTPUTF8."""
+        return await self._refusal((sender,), "MAIL", utf8=utf8)
 
-    async def header(self, header: bytes | None) -> bytes | None:
+    async def header(self, header: bytes | None, *, utf8: bool) -> bytes | None:
         """Give the refusal of a message for its From; None lets it pass, as it does one without.
 
         A header that could not be held (None) is of a rule that only logs.
@@ -50,9 +50,9 @@ class SenderCheck:
         found = from_addresses(header)
         if isinstance(found, BadFrom):
             return self._ruled(bad_from(found), "From", found)
-        return await self._refusal(found, "From")
+        return await self._refusal(found, "From", utf8=utf8)
 
-    async def _refusal(self, addresses: Sequence[str], where: str) -> bytes | None:
+    async def _refusal(self, addresses: Sequence[str], where: str, *, utf8: bool) -> bytes | None:
         if self._senders is None or self._rule is SenderRule.UPSTREAM or not addresses:
             return None
         try:
@@ -61,7 +61,9 @@ class SenderCheck:
             log.warning("smtp senders unknown id=%s cause=%s", self._client.connection.id, outage)
             return _UNKNOWN if self.strict else None
         foreign = first_foreign(addresses, own)
-        return None if foreign is None else self._ruled(not_own(foreign, self._grant), where, foreign)
+        if foreign is None:
+            return None
+        return self._ruled(not_own(foreign, self._grant, utf8=utf8), where, foreign)
 
     def _ruled(self, refusal: bytes, where: str, what: str) -> bytes | None:
         log.warning(

@@ -214,7 +214,7 @@ class Submission:
 
     async def _forward(self, step: Forward) -> None:
         if step.sender is not None:
-            refusal = await self._check.envelope(step.sender)
+            refusal = await self._check.envelope(step.sender, utf8=step.utf8)
             if refusal is not None:
                 self._transaction.closed()
                 await self._client.say(refusal)
@@ -231,7 +231,8 @@ class Submission:
             if not (reply.positive or reply.negative):
                 raise SessionOver(SessionEnd.UPSTREAM_LOST, ends.FAILED + ends.CLOSING, "gave no outcome")
             self._transaction.answered(each.verb, reply)
-        await self._client.say(b"".join(reply.wire for reply in replies))
+        told = zip(asked, replies, strict=True)
+        await self._client.say(b"".join(said.wire_utf8 if each.utf8 else said.wire for each, said in told))
 
     async def _ask(self, commands: list[bytes], within_s: float, due: bytes = ends.FAILED) -> list[Reply]:
         """Ask the upstream while the client is heard. One that is lost ends the session, `due` being said."""
@@ -286,7 +287,8 @@ class Submission:
         """Say 354 ourselves, look at the header, and only then ask the upstream."""
         await self._client.say(_GO_ON)
         message = self._new_message()
-        refusal = await self._check.header(await message.header(strict=self._check.strict))
+        header = await message.header(strict=self._check.strict)
+        refusal = await self._check.header(header, utf8=self._transaction.utf8)
         if refusal is None:
             opened = await self._open_data_behind(message)
             if opened.code == 354:

@@ -36,11 +36,14 @@ class HangUp:
 
 @dataclass(frozen=True, slots=True)
 class Forward:
-    """Send this upstream; its reply is the client's. `sender` is set where a sender is to be checked."""
+    """Send this upstream; its reply is the client's."""
 
     verb: Verb
     command: bytes
     sender: str | None = None
+    """To be checked."""
+    utf8: bool = False
+    """Whether the client takes UTF-8 in the reply (RFC 6531 §3.7.4)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,6 +32,7 @@ from proxy.smtp.grammar import (
     rcpt_to,
     reply,
     split,
+    vrfy,
 )
 from proxy.smtp.offer import Extra, Offer
 from proxy.smtp.reply import Reply
@@ -53,12 +54,12 @@ _SIGNED_IN: Final = b"503 5.5.1 already signed in\r\n"
 _UNKNOWN: Final = b"500 5.5.1 unknown command\r\n"
 _NOT_HERE: Final = b"502 5.5.1 not available here\r\n"
 _NO_ARGUMENT: Final = b"501 5.5.4 no argument is taken here\r\n"
-_WHOM: Final = b"501 5.5.4 whom?\r\n"
 _NESTED: Final = b"503 5.5.1 a transaction is open, RSET first\r\n"
 _MAIL_FIRST: Final = b"503 5.5.1 MAIL first\r\n"
 _RCPT_FIRST: Final = b"503 5.5.1 RCPT first\r\n"
 _NOBODY: Final = b"554 5.5.1 no valid recipients\r\n"
 _NOT_OFFERED: Final = b"555 5.5.4 a parameter that is not offered here\r\n"
+_NO_SMTPUTF8: Final = b"555 5.6.7 the server behind takes no SMTPUTF8\r\n"
 _NO_8BITMIME: Final = b"555 5.6.3 the server behind takes no BODY=8BITMIME\r\n"
 _TOO_LARGE: Final = b"552 5.3.4 the message is larger than %d octets\r\n"
 _NO_BDAT: Final = b"503 5.5.1 CHUNKING is not offered\r\n"
@@ -87,6 +88,7 @@ def too_large(octets: int) -> bytes:
 class _Open:
     """The open transaction."""
 
+    utf8: bool  # MAIL said SMTPUTF8
     asked: int = 0  # recipients sent upstream
     taken: int = 0  # and accepted there
     chunks: bool = False  # the message has begun with BDAT
@@ -150,6 +152,11 @@ class Transaction:
             self._open.failed = not said.positive
 
     @property
+    def utf8(self) -> bool:
+        """Whether MAIL said SMTPUTF8."""
+        return self._open is not None and self._open.utf8
+
+    @property
     def awaits_chunks(self) -> bool:
         """Whether a message has begun, and its last chunk is still to come."""
         return self._open is not None and self._open.chunks and not self._open.failed
@@ -188,10 +195,10 @@ class Transaction:
         said = self._refusal(mail.parameters, _OF_MAIL)
         if said is not None:
             return Say(said)
-        self._open = _Open()
+        self._open = _Open(mail.utf8)
         sender = None if mail.sender is None else str(mail.sender)
         kept = (each for each in mail.parameters if _OF_MAIL[each.keyword] in self.offers)
-        return Forward(Verb.MAIL, MailFrom(mail.sender, tuple(kept)).wire, sender)
+        return Forward(Verb.MAIL, MailFrom(mail.sender, tuple(kept)).wire, sender, mail.utf8)
 
     def _refusal(self, parameters: Iterable[Parameter], known: Mapping[str, str]) -> bytes | None:
         """Give the refusal of what may not pass. SIZE and 7BIT nobody misses at the upstream."""
@@ -209,12 +216,14 @@ class Transaction:
                         return _NO_8BITMIME
                 case "BODY", _:
                     return _NOT_OFFERED
+                case "SMTPUTF8", _ if extension in self.promised.extras and extension not in self.offers:
+                    return _NO_SMTPUTF8
                 case _ if extension not in self.promised.extras or extension not in self.offers:
                     return _NOT_OFFERED
         return None
 
     def _rcpt(self, argument: bytes) -> Step:
-        recipient = rcpt_to(argument)
+        recipient = rcpt_to(argument, utf8=self._open is None or self._open.utf8)
         if self._open is None:
             return Say(_MAIL_FIRST)
         if self._open.chunks:
@@ -223,7 +232,7 @@ class Transaction:
         if said is not None:
             return Say(said)
         self._open.asked += 1
-        return Forward(Verb.RCPT, recipient.wire)
+        return Forward(Verb.RCPT, recipient.wire, utf8=self._open.utf8)
 
     def _data(self, argument: bytes) -> Step:
         """RFC 3030 §2: a message comes by DATA or by BDAT, never by both."""
@@ -276,9 +285,14 @@ class Transaction:
         return Say(_NO_ARGUMENT) if argument else Forward(Verb.RSET, b"RSET\r\n")
 
     def _verify(self, argument: bytes) -> Step:
-        if not argument or not argument.isascii() or not argument.decode("ascii").isprintable():
-            return Say(_WHOM)
-        return Forward(Verb.VRFY, b"VRFY " + argument + b"\r\n")
+        """RFC 6531 §3.7.4.2: beyond ASCII, or with its parameter, where SMTPUTF8 is."""
+        whom = vrfy(argument)
+        if whom.utf8 or not whom.wire.isascii():
+            if Extra.SMTPUTF8 not in self.promised.extras:
+                return Say(_NOT_OFFERED)
+            if Extra.SMTPUTF8 not in self.offers:
+                return Say(_NO_SMTPUTF8)
+        return Forward(Verb.VRFY, whom.wire, utf8=whom.utf8)
 
     def _introduce(self, *, extended: bool) -> Step:
         """RFC 5321 §4.1.4: EHLO in a session resets what is open."""
