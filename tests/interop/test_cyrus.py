@@ -164,6 +164,17 @@ def test_compression_passes_through(client):
     assert b"Subject: squeezed\r\n" in said
 
 
+def test_cyrus_may_be_told_who_the_client_is(cyrus, tmp_path, dial):
+    """By ID (RFC 2971), before our sign-in."""
+    more = {"ca_file": cyrus.ca_file, "client_address": "id"}
+    lines = behind(tmp_path, addresses(cyrus)["imaps"], cyrus.secret, **more)
+    with running_gate(make_gate(tmp_path / "gate", lines)) as gate:
+        gate.house.add("told@example.org")
+        client = dial(gate.facts)
+        client.login("told@example.org", gate.mint("told@example.org"))
+        assert client.select("INBOX")[0] == "OK"
+
+
 def test_an_administrator_of_cyrus_who_could_sign_in_anew_is_not_let_in(gate, dial):
     """RFC 8437: Cyrus has UNAUTHENTICATE for administrators, and does not say so in its OK."""
     gate.house.add(ADMIN)

@@ -51,3 +51,11 @@ def test_a_revocation_ends_reading_and_sending(gate, dial):
         assert carry_out(gate, "password", "revoke", ALICE, "lost").cut == (2, 0)
         wait_for_end(reader)
         assert sender.getreply()[0] == 421
+
+
+def test_check_signs_in_at_both(gate):
+    servers = gate.house.ask("check", "--connect", ALICE)["servers"]
+    assert [(each["key"], each["email"], each["what"]) for each in servers] == [
+        ("upstream.imap", ALICE, ""),
+        ("upstream.smtp", ALICE, ""),
+    ]
