@@ -23,6 +23,7 @@ from proxy.dialog import ClientState, Ending, Event, HangUp, SwitchToTls
 from proxy.entrance import Asked, Entrance, Reached
 from proxy.limits import CLOSE_S, RECEIVE_OCTETS, SIGN_IN_S, STOP_S, TLS_HANDSHAKE_S
 from proxy.log.events import Ended
+from proxy.log.teller import end_of
 from proxy.log.words import Drop, SessionEnd
 from proxy.net.connection import Connection, ConnectionLost
 from proxy.ports import Attempt, Ports
@@ -81,8 +82,11 @@ class Surroundings(Generic[R]):
     """Gives the context for the next handshake, so that certificates can be changed while serving."""
     reach: Callable[[Grant], Coroutine[Any, Any, R]]
     """Signs in upstream. Raises `UpstreamFailure`."""
-    session: Callable[[Begun[R]], Awaitable[Ended]]
-    """Tells the client, serves it and says how it ended. Nothing may wait before `when_cut` is set."""
+    session: Callable[[Begun[R]], Awaitable[None]]
+    """Tells the client, serves it, and tells `entrance.teller` how that ended unless it raises.
+
+    Nothing may wait before `when_cut` is set.
+    """
     now: Callable[[], float] = time.time
     handshake_s: float = TLS_HANDSHAKE_S
     sign_in_s: float = SIGN_IN_S
@@ -106,7 +110,7 @@ class Conversation(Generic[R]):
         try:
             await self._bounded(implicit_tls=implicit_tls)
         except ConnectionLost as lost:
-            self._entrance.dropped(Drop.CLIENT_LOST, str(lost))
+            self._entrance.teller.dropped(Drop.CLIENT_LOST, str(lost))
         finally:
             self._connection.abort()
 
@@ -146,14 +150,14 @@ class Conversation(Generic[R]):
         except ConnectionLost:
             raise
         except asyncio.CancelledError:
-            self._entrance.dropped(Drop.STOPPING)
+            self._entrance.teller.dropped(Drop.STOPPING)
             await self._farewell(Ending.STOPPING, within_s=STOP_S)
             raise
         except TimeoutError:
-            self._entrance.dropped(Drop.TOO_SLOW, f"in the state {self.leg.state}")
+            self._entrance.teller.dropped(Drop.TOO_SLOW, f"in the state {self.leg.state}")
             await self._farewell(Ending.TOO_SLOW)
         except Exception as bug:  # noqa: BLE001 - one connection ends, the server does not
-            self._entrance.dropped(Drop.FAULT, fault(bug))
+            self._entrance.teller.dropped(Drop.FAULT, fault(bug))
             await self._farewell(Ending.FAULT)
 
     async def _handshake(self) -> None:
@@ -195,18 +199,18 @@ class Conversation(Generic[R]):
         return True
 
     async def _serve_session(self, begun: Begun[R]) -> None:
-        """Serve it, and tell of its end whatever that is."""
+        """Serve it, and tell of the ends that it cannot tell of itself."""
         ended = Ended(reason=SessionEnd.STOPPING)
         try:
-            ended = await self._around.session(begun)
+            await self._around.session(begun)
         except ConnectionLost as lost:
-            ended = Ended(reason=SessionEnd.CLIENT_LOST, cause=str(lost))
+            ended = Ended(reason=end_of(lost), cause=str(lost))
             raise
         except Exception as bug:
             ended = Ended(reason=SessionEnd.FAULT, cause=fault(bug))
             raise
         finally:
-            begun.entrance.ended(begun.grant.app_password_id, ended)
+            begun.entrance.teller.ended(begun.grant.app_password_id, ended)
 
     async def _hold(self) -> None:
         """Keep what the client sends behind its sign-in, as much as there is room for; return at its end."""

@@ -21,8 +21,7 @@ from auth.refusal import Reason, Refusal
 from auth.secret import Secret
 from auth.store.rows import GRANTED, SignInRecord
 from proxy.failures import BUG, UNAVAILABLE, UPSTREAM_REFUSED
-from proxy.log.events import Dropped, Ended, Refused, SessionEnded, SignedIn, Visitor, tell
-from proxy.log.words import Drop, word_of
+from proxy.log.teller import Teller
 from proxy.net.connection import Connection, ConnectionLost
 from proxy.ports import Attempt, Ports
 from proxy.upstreams.place import UpstreamFailure
@@ -58,16 +57,6 @@ class Asked:
     """What the client calls itself; empty when it does not say."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Session:
-    """What is told of a session when it ends."""
-
-    visitor: Visitor
-    upstream: str
-    began: float
-    """On the monotonic clock."""
-
-
 class ClientGoneError(ConnectionLost):
     """The client ended while it waited for an outcome."""
 
@@ -88,9 +77,8 @@ class Entrance(Generic[R]):
         self._ports = ports
         self._service = service
         self._now = now
-        self._sessions: dict[str, _Session] = {}  # by app password id
-        self._came_in = False
-        self._refused = False  # the last try; what becomes of the client then is no news
+        self.teller = Teller(connection, service)
+        """Whoever serves the session tells it of the end."""
 
     def cut(self) -> None:
         """End what goes on: given to the registry for each attempt."""
@@ -101,7 +89,7 @@ class Entrance(Generic[R]):
     ) -> tuple[Grant, R] | Refusal:
         """Ask the gate, sign in upstream by `reach`, ask the gate again. Raises ConnectionLost."""
         outcome: tuple[Grant, R] | Refusal = BUG
-        self._refused = False
+        self.teller.trying()
         self._connection.working = True  # strangers who wait give way, this one does not
         try:
             outcome = await self._decide(asked, attempt, reach, hold)
@@ -136,50 +124,16 @@ class Entrance(Generic[R]):
 
     def refused(self, asked: Asked, refusal: Refusal) -> None:
         """Log it, write the history, and doubt the client unless the fault is not its own."""
-        visitor = self._visitor(
-            account=refusal.email or asked.name,
-            app_password=refusal.app_password_id or "",
-            label=refusal.label or "",
-            client=asked.client_name,
-        )
-        self._refused = True
-        tell(Refused(visitor=visitor, reason=word_of(refusal), cause=refusal.cause))
+        self.teller.refused(refusal, name=asked.name, client_name=asked.client_name)
         self._record(asked, refusal.account_id, refusal.app_password_id, refusal.reason)
         if not refusal.is_outage:
             self._ports.strangers.doubt(self._connection)
 
     def granted(self, asked: Asked, grant: Grant, upstream: str = "") -> None:
         """Log it, write the history, and count the client among the strangers no longer."""
-        self._came_in = True
-        visitor = self._visitor(
-            account=grant.email,
-            app_password=grant.app_password_id,
-            label=grant.label,
-            client=asked.client_name,
-        )
-        began = time.monotonic()
-        self._sessions[grant.app_password_id] = _Session(visitor=visitor, upstream=upstream, began=began)
-        tell(SignedIn(visitor=visitor, upstream=upstream))
+        self.teller.granted(grant, client_name=asked.client_name, upstream=upstream)
         self._ports.strangers.release(self._connection)
         self._record(asked, grant.account_id, grant.app_password_id, GRANTED)
-
-    def ended(self, app_password_id: str, ended: Ended) -> None:
-        """Log the end of a session that `granted` began; the first end stands."""
-        session = self._sessions.pop(app_password_id, None)
-        if session is not None:
-            tell(
-                SessionEnded(
-                    visitor=session.visitor,
-                    ended=ended,
-                    seconds=time.monotonic() - session.began,
-                    upstream=session.upstream,
-                )
-            )
-
-    def dropped(self, reason: Drop, cause: str = "") -> None:
-        """Log the end of a connection that came to no outcome; a fault, also where it was a refusal."""
-        if not self._came_in and (reason is Drop.FAULT or not self._refused):
-            tell(Dropped(visitor=self._visitor(), reason=reason, cause=cause))
 
     def when_expired(self, grant: Grant, end: Callable[[], None]) -> asyncio.TimerHandle | None:
         """End a session with its app password, not at some later sign-in."""
@@ -238,21 +192,6 @@ class Entrance(Generic[R]):
             raise
         finally:
             self.when_cut = _nothing
-
-    def _visitor(
-        self, *, account: str = "", app_password: str = "", label: str = "", client: str = ""
-    ) -> Visitor:
-        connection = self._connection
-        return Visitor(
-            service=self._service,
-            address=connection.peer,
-            connection=connection.id,
-            tls=connection.tls_version or "",
-            account=account,
-            app_password=app_password,
-            label=label,
-            client=client,
-        )
 
     def _record(
         self, asked: Asked, account_id: str | None, app_password_id: str | None, outcome: str

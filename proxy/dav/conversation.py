@@ -24,6 +24,7 @@ from proxy.dav.settings import Settings
 from proxy.dav.turn import ENDS, Ending, Turn
 from proxy.entrance import Asked, Entrance, Reached
 from proxy.limits import COMMANDS_PER_CONNECTION
+from proxy.log.teller import end_of
 from proxy.log.words import Drop, SessionEnd
 from proxy.net.connection import Connection, ConnectionLost
 from proxy.ports import Ports
@@ -64,7 +65,7 @@ class Conversation:
                 await connection.secure_as_server(self.settings.tls(), timeout_s=self.settings.handshake_s)
                 await self._converse()
         except ConnectionLost as lost:
-            self.sessions.ending(SessionEnd.CLIENT_LOST, str(lost))
+            self.sessions.ending(end_of(lost), str(lost))
         except asyncio.CancelledError:
             why = self.ending
             self.sessions.ending(ENDS[why or Ending.STOPPING])
@@ -105,7 +106,7 @@ class Conversation:
                 head = await self.client.head()
             except BadHead as bad:
                 self.sessions.ending(SessionEnd.REFUSED, bad.fault)
-                self.entrance.dropped(Drop.BAD_REQUEST, bad.fault)
+                self.entrance.teller.dropped(Drop.BAD_REQUEST, bad.fault)
                 await self._say(answering.bad_head(bad.status, bad.fault))
                 break
             if head is None:

@@ -79,6 +79,8 @@ class Sessions:
         self.served()
         reason, cause = self._end or (SessionEnd.CLIENT_CLOSED, "")
         for app_password_id, count in self._counts.items():
-            self._entrance.ended(app_password_id, Ended(reason=reason, traffic=count.traffic(), cause=cause))
+            self._entrance.teller.ended(
+                app_password_id, Ended(reason=reason, traffic=count.traffic(), cause=cause)
+            )
         if not self._counts and reason in _DROPS:
-            self._entrance.dropped(_DROPS[reason], cause)
+            self._entrance.teller.dropped(_DROPS[reason], cause)

@@ -228,11 +228,11 @@ class Turn:
         connection, sessions = self._visit.client.connection.id, self._visit.sessions
         match trouble:
             case UpstreamFailure():
-                log.warning("dav request failed id=%s cause=%s", connection, trouble)
+                log.warning("dav request failed connection=%s cause=%s", connection, trouble)
                 sessions.ending(SessionEnd.UPSTREAM_LOST, str(trouble))
                 return answering.UNAVAILABLE
             case AnswerFault():
-                log.warning("dav answer kept back id=%s cause=%s", connection, trouble)
+                log.warning("dav answer kept back connection=%s cause=%s", connection, trouble)
                 sessions.ending(SessionEnd.UPSTREAM_LOST, str(trouble))
                 return answering.BAD_GATEWAY
             case BadBody():

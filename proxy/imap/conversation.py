@@ -54,7 +54,7 @@ _ENDS: Final[Mapping[RelayEnd, SessionEnd]] = MappingProxyType(
 )
 
 
-async def _session(client: Connection, leg: ClientLeg, idle_s: float, begun: Begun[SignedIn]) -> Ended:
+async def _session(client: Connection, leg: ClientLeg, idle_s: float, begun: Begun[SignedIn]) -> None:
     """Hand both connections to the relay, the tagged OK first; nothing waits before."""
     upstream, entrance = begun.reached.connection, begun.entrance
     ended_here: list[SessionEnd] = []
@@ -77,8 +77,6 @@ async def _session(client: Connection, leg: ClientLeg, idle_s: float, begun: Beg
     finally:
         if expiry is not None:
             expiry.cancel()
-    by_us = relayed.end is RelayEnd.CUT and ended_here
-    return Ended(
-        reason=ended_here[0] if by_us else _ENDS[relayed.end],
-        traffic=Traffic(octets_in=relayed.to_upstream, octets_out=relayed.to_client),
-    )
+    reason = ended_here[0] if relayed.end is RelayEnd.CUT and ended_here else _ENDS[relayed.end]
+    traffic = Traffic(octets_in=relayed.to_upstream, octets_out=relayed.to_client)
+    entrance.teller.ended(begun.grant.app_password_id, Ended(reason=reason, traffic=traffic))

@@ -11,7 +11,6 @@ from functools import partial
 
 from proxy.conversation import Begun, Conversation, Surroundings
 from proxy.limits import SMTP_DATA_BLOCK_S
-from proxy.log.events import Ended
 from proxy.net.connection import Connection, ConnectionLost
 from proxy.ports import Ports
 from proxy.smtp.client_leg import ClientLeg
@@ -41,13 +40,14 @@ def conversation(
 
 async def _session(
     client: Connection, leg: ClientLeg, new_session: NewSession, begun: Begun[SignedIn]
-) -> Ended:
+) -> None:
     """Say 235, then leave both connections to the session.
 
     A client that does not read its 235 is closed without a word, by a cut at once.
     """
     entrance, upstream = begun.entrance, begun.reached
     session = new_session(client, upstream, begun.grant, begun.attempt)
+    session.when_over = partial(entrance.teller.ended, begun.grant.app_password_id)
     entrance.when_cut = client.abort
     entrance.granted(begun.asked, begun.grant, upstream.connection.id)
     received = leg.granted()
@@ -57,4 +57,4 @@ async def _session(
     except TimeoutError:
         raise ConnectionLost("does not read its 235") from None
     entrance.when_cut = session.cut
-    return await session.run(received)
+    await session.run(received)

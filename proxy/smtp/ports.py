@@ -29,8 +29,11 @@ class Upstream(Protocol):
 class Session(Protocol):
     """One client from the 235 on: `proxy.smtp.session.Submission`."""
 
-    async def run(self, received: bytes) -> Ended:
-        """Serve until the end, which the grant's expiry is too, and say how it ended. Raises ConnectionLost.
+    when_over: Callable[[Ended], None]
+    """Told once how it ends, unless `run` raises."""
+
+    async def run(self, received: bytes) -> None:
+        """Serve until the end, which the grant's expiry is too. Raises ConnectionLost.
 
         `received` came behind the client's sign-in. Cancelled, it leaves the client to be told.
         """

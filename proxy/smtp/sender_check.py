@@ -58,7 +58,7 @@ class SenderCheck:
         try:
             own = await watched(own_of(self._senders, self._grant), self._client.hold)
         except StoreUnavailable as outage:
-            log.warning("smtp senders unknown id=%s cause=%s", self._client.connection.id, outage)
+            log.warning("smtp senders unknown connection=%s cause=%s", self._client.connection.id, outage)
             return _UNKNOWN if self.strict else None
         foreign = first_foreign(addresses, own)
         if foreign is None:
@@ -67,7 +67,7 @@ class SenderCheck:
 
     def _ruled(self, refusal: bytes, where: str, what: str) -> bytes | None:
         log.warning(
-            "smtp sender not its own id=%s account=%s rule=%s where=%s what=%s",
+            "smtp sender not its own connection=%s account=%s rule=%s where=%s what=%s",
             self._client.connection.id,
             self._grant.account_id,
             self._rule,

@@ -21,6 +21,7 @@ from proxy.entrance import ClientGoneError, watched
 from proxy.failures import House
 from proxy.limits import CLOSE_S, SMTP_PIPELINE_COMMANDS
 from proxy.log.events import Ended, Traffic
+from proxy.log.teller import end_of
 from proxy.log.words import SessionEnd
 from proxy.net.connection import Connection, ConnectionLost
 from proxy.ports import Attempt
@@ -85,6 +86,8 @@ class Submission:
         attempt: Attempt,
         settings: SessionSettings,
     ) -> None:
+        self.when_over: Callable[[Ended], None] = _nothing
+        """Told how the session ends, before the last word to the client, which may take its time."""
         self._client = ClientSide(client, settings.times)
         self._upstream = UpstreamSide(upstream, settings.times)
         self._grant = grant
@@ -98,8 +101,8 @@ class Submission:
         self._task: asyncio.Task[None] | None = None
         self._over: tuple[SessionEnd, bytes] | None = None  # decided by others: cut, expiry, stop
 
-    async def run(self, received: bytes) -> Ended:
-        """Serve until the session ends; how. `received` came behind the sign-in; the client has heard 235.
+    async def run(self, received: bytes) -> None:
+        """Serve until the session ends. `received` came behind the sign-in; the client has heard 235.
 
         Raises nothing that peers cause. Cancelled, it closes the upstream and leaves the client to be told.
         """
@@ -115,10 +118,6 @@ class Submission:
             if expiry is not None:
                 expiry.cancel()
         await self._farewell(over)
-        traffic = Traffic(
-            octets_in=self._upstream.octets, octets_out=self._client.octets, messages=self._messages
-        )
-        return Ended(reason=over.end, traffic=traffic, cause=over.cause)
 
     def cut(self) -> None:
         """End now, without waiting: revoked, or the server stops. Idempotent; the first reason stands."""
@@ -151,7 +150,7 @@ class Submission:
         except ClientGoneError:
             return SessionOver(SessionEnd.CLIENT_CLOSED)
         except ConnectionLost as lost:
-            return SessionOver(SessionEnd.CLIENT_LOST, cause=str(lost))
+            return SessionOver(end_of(lost), cause=str(lost))
         except asyncio.CancelledError:
             me = asyncio.current_task()
             if self._over is None or (me is not None and me.cancelling()):
@@ -159,6 +158,9 @@ class Submission:
         return SessionOver(*(self._over or (SessionEnd.QUIT, b"")))
 
     async def _farewell(self, over: SessionOver) -> None:
+        octets = self._client.octets + len(over.words)
+        traffic = Traffic(octets_in=self._upstream.octets, octets_out=octets, messages=self._messages)
+        self.when_over(Ended(reason=over.end, traffic=traffic, cause=over.cause))
         with contextlib.suppress(TimeoutError, ConnectionLost):
             async with asyncio.timeout(CLOSE_S):
                 await self._client.say(over.words)
@@ -365,3 +367,7 @@ class Submission:
             self._transaction.closed()
             await self._reset_upstream(b"")
         await asyncio.sleep(0)  # nobody else is asked here, and empty chunks may come without end
+
+
+def _nothing(_: Ended) -> None:
+    return None

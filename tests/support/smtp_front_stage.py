@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from proxy.conversation import Conversation
@@ -43,10 +44,11 @@ class PlayedSession:
     received: bytes = b""
     cuts: int = 0
     cancelled: bool = False
+    when_over: Callable[[Ended], None] = print
     began: asyncio.Event = field(default_factory=asyncio.Event)
     over: asyncio.Event = field(default_factory=asyncio.Event)
 
-    async def run(self, received: bytes) -> Ended:
+    async def run(self, received: bytes) -> None:
         self.received = received
         self.began.set()
         if self.bug is not None:
@@ -61,8 +63,8 @@ class PlayedSession:
             for each in ends:
                 each.cancel()
             await asyncio.wait(ends)
+        self.when_over(Ended(reason=SessionEnd.QUIT))
         await self.client.close()
-        return Ended(reason=SessionEnd.QUIT)
 
     def cut(self) -> None:
         self.cuts += 1
