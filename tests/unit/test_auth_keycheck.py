@@ -7,9 +7,11 @@ import pytest
 
 from auth.keycheck import BadKey, KeyFault, WrongKeys, bad_keys, vouch
 from auth.seal import KeyRing
+from auth.secret import Secret
 from auth.store.errors import StoreUnavailable
 from auth.store.keychecks import check_values
 from auth.store.store import Store
+from scopes.model import Identity, IdentityKind, Service
 from support.office import ALICE, OPERATOR, PRIMARY, office, opened, raw
 
 OLD, NEW, OTHER = bytes(range(32)), b"n" * 32, b"o" * 32
@@ -91,6 +93,21 @@ async def test_a_key_that_a_row_needs_is_missed(tmp_path: Path, what: str) -> No
             if what != "app password":
                 file.execute("UPDATE app_password SET key_id = 'k2'")
         assert await verdict(here.store, only_new) == (MISSING,)
+
+
+async def test_a_key_that_only_a_secret_for_an_upstream_needs_is_missed(tmp_path: Path) -> None:
+    async with office(tmp_path) as here:
+        assert await verdict(here.store, ring("k2", k1=OLD, k2=NEW)) == ()
+        await here.person()
+        stored = Identity(login="a", kind=IdentityKind.STORED)
+        await here.accounts.identities.set(ALICE, Service.IMAP, stored, Secret("own"), OPERATOR)
+        with raw(tmp_path) as file:
+            file.execute("UPDATE account SET primary_key_id = 'k2'")
+            assert await verdict(here.store, ring("k2", k2=NEW)) == (MISSING,)
+            file.execute("UPDATE upstream_login SET key_id = 'k2'")
+            assert await verdict(here.store, ring("k2", k2=NEW)) == ()
+            file.execute("INSERT INTO oauth_token SELECT id, 'x', 'k1', x'00', 1, NULL, 1, 1 FROM account")
+            assert await verdict(here.store, ring("k2", k2=NEW)) == (MISSING,)
 
 
 async def test_every_key_that_does_not_fit_is_named(tmp_path: Path) -> None:
