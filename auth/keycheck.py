@@ -8,6 +8,7 @@ Looking changes nothing; `vouch` looks and writes in one transaction.
 from __future__ import annotations
 
 import hmac
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -39,6 +40,26 @@ class WrongKeys(Exception):  # noqa: N818 - it names what the ring is
         self.keys = keys
 
 
+def misfits(ring: KeyRing, check_values: Mapping[str, bytes], needed: Collection[str]) -> tuple[BadKey, ...]:
+    """Give every key of which the ring holds another, and those of `needed` that it does not hold."""
+    fitting = usable_keys(check_values, ring)
+    missing = set(needed) - ring.ids
+    others = (check_values.keys() & ring.ids) - fitting.keys()
+    return tuple(
+        BadKey(key_id=key_id, fault=KeyFault.MISSING if key_id in missing else KeyFault.ANOTHER)
+        for key_id in sorted(missing | others)
+    )
+
+
+def usable_keys(check_values: Mapping[str, bytes], ring: KeyRing) -> dict[str, bytes]:
+    """Give those of the check values that the ring's own key of that id yields."""
+    return {
+        key_id: value
+        for key_id, value in check_values.items()
+        if key_id in ring.ids and hmac.compare_digest(value, ring.check_value(key_id))
+    }
+
+
 async def bad_keys(store: Store, ring: KeyRing) -> tuple[BadKey, ...]:
     """Give every key that does not fit, by id; changes nothing. Raises StoreUnavailable."""
     return await store.read(lambda tx: _bad_keys(tx, ring))
@@ -58,16 +79,7 @@ async def vouch(store: Store, ring: KeyRing) -> None:
 
 def _bad_keys(tx: Tx, ring: KeyRing) -> tuple[BadKey, ...]:
     known = keychecks.check_values(tx)
-    missing = keychecks.in_use(tx, known.keys() - ring.ids)
-    others = {
-        key_id
-        for key_id in known.keys() & ring.ids
-        if not hmac.compare_digest(known[key_id], ring.check_value(key_id))
-    }
-    return tuple(
-        BadKey(key_id=key_id, fault=KeyFault.MISSING if key_id in missing else KeyFault.ANOTHER)
-        for key_id in sorted(missing | others)
-    )
+    return misfits(ring, known, keychecks.in_use(tx, known.keys() - ring.ids))
 
 
 def _is_known(tx: Tx, ring: KeyRing) -> bool:

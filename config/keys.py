@@ -25,9 +25,13 @@ def new_key_text(token_bytes: Callable[[int], bytes] = secrets.token_bytes) -> s
 
 def read_key(path: Path) -> bytes:
     """Read one key file: 32 octets. Raises PrivateFileError, whose text never quotes the file."""
-    octets = read_private(path, when_missing=_RESTORE).strip()
+    return key_in(read_private(path, when_missing=_RESTORE), path)
+
+
+def key_in(text: bytes, path: Path) -> bytes:
+    """Read the key in the text of the key file `path`. Raises PrivateFileError, which never quotes it."""
     try:
-        key = bytes.fromhex(octets.decode("ascii"))
+        key = bytes.fromhex(text.strip().decode("ascii"))
     except ValueError:
         key = b""
     if len(key) != KEY_OCTETS:

@@ -173,6 +173,11 @@ def app_passwords(tx: Tx, account_ids: Iterable[str]) -> list[AppPasswordRow]:
     return [_app_password(row) for row in rows]
 
 
+def all_app_passwords(tx: Tx) -> list[AppPasswordRow]:
+    """Read every app password there is, tombstones included."""
+    return [_app_password(row) for row in tx.execute(select(app_password))]
+
+
 def any_unrevoked(tx: Tx, account_id: str) -> bool:
     """Tell whether the account has an app password that was never revoked, expired or not."""
     unrevoked = select(app_password.c.id).where(

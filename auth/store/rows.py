@@ -25,6 +25,7 @@ class RevokedWhy(StrEnum):
     DISABLED = "account disabled"
     SECOND_FACTOR_RESET = "second factor reset"
     ACCOUNT_REMOVED = "account removed"
+    RESTORED = "restored from a backup"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,6 +115,7 @@ class ChangeKind(StrEnum):
     UPSTREAM_CLEARED = "upstream login removed"
     AUTHORISED = "authorised at a provider"
     TOKEN_REMOVED = "provider's token removed"  # noqa: S105 - a deed, not a secret
+    RESTORED = "restored from a backup"
 
 
 class FeedMark(NamedTuple):

@@ -44,12 +44,14 @@ COMMANDS: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
         "account": ("proxy.cli.accounts:account", "Accounts: people and devices."),
         "password": ("proxy.cli.passwords:password", "App passwords: create, list, revoke."),
         "audit": ("proxy.cli.audit:audit", "Who did what, when and from where."),
+        "backup": ("proxy.cli.backup:backup", "Write the store and what belongs to it into one file."),
+        "restore": ("proxy.cli.restore:restore", "Put a backup in the place of the store."),
     }
 )
 """Each command, where it is defined and what it is for, in the order of the help text."""
 
 CONFIG_VARIABLE: Final = "WICKETGATE_CONFIG"
-_COMMAND: Final = re.compile(r"\bwicketgate (?=(?:check|serve|account|password|audit)\b|…)")
+_COMMAND: Final = re.compile(r"\bwicketgate (?=(?:check|serve|account|password|audit|backup|restore)\b|…)")
 """A command in a hint that needs the config file."""
 
 

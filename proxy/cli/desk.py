@@ -69,7 +69,8 @@ class Desk:
     def __enter__(self) -> Self:
         config = self._config
         keys = key_ring(config)
-        _must_not_make_roots_files(config)
+        if not (config.store.gate_file.exists() and config.store.activity_file.exists()):
+            must_not_be_root_for_another(config)
         self._hasher = make_hasher(config)
         try:
             if self._create and not config.store.gate_file.exists():
@@ -116,12 +117,10 @@ class Desk:
         )
 
 
-def _must_not_make_roots_files(config: Config) -> None:
-    """Refuse to let root make a store file in a folder of another user, whose server could not open it."""
-    data, store = config.server.data, config.store
+def must_not_be_root_for_another(config: Config) -> None:
+    """Refuse to let root make files in a folder of another user, whose server could not open them."""
+    data = config.server.data
     if os.geteuid() != 0 or not data.is_dir():
-        return
-    if store.gate_file.exists() and store.activity_file.exists():
         return
     user = data.stat().st_uid
     if user != 0:

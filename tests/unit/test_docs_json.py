@@ -82,6 +82,8 @@ def test_every_command_prints_the_fields_that_are_described(
     ask("password", "list", ALICE)
     ask("password", "history", ALICE)
     ask("audit", ALICE, name="audit")
+    ask("backup", str(tmp_path / "b"), name="backup")
+    ask("restore", str(tmp_path / "b"), "--replace", "--trust-backup", "--yes", name="restore")
     ask("password", "revoke", ALICE, "a")
     ask("password", "revoke-all", ALICE, "--yes")
     ask("account", "set-password", ALICE, "--yes", "--primary-password-file", "-", stdin=PRIMARY)

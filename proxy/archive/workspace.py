@@ -1,0 +1,45 @@
+"""A folder of one's own beside the file that is being made: private, locked while in use, gone afterwards.
+
+What is finished is renamed out of it, so a file is there whole or not at all. A folder that a killed process
+left is recognised by its lock, which the kernel let go of, and is removed by the next one.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Final
+
+_PREFIX: Final = ".wicketgate-"
+
+
+@contextmanager
+def workspace(beside: Path) -> Iterator[Path]:
+    """Make the folder, mode 0700, in the folder `beside`, and remove it in the end. Raises OSError."""
+    _sweep(beside)
+    folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=beside))
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH)
+        yield folder
+    finally:
+        os.close(descriptor)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _sweep(beside: Path) -> None:
+    """Remove what killed processes left; a folder that was made a moment ago is empty and not missed."""
+    for folder in beside.glob(f"{_PREFIX}*"):
+        with suppress(OSError):
+            descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                if any(folder.iterdir()):
+                    shutil.rmtree(folder, ignore_errors=True)
+            finally:
+                os.close(descriptor)
