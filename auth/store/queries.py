@@ -213,7 +213,7 @@ def limits_text(limits: Limits) -> str:
 
 
 def _limits(text: str) -> Limits:
-    """Read limits; a limit that is not known here, or one missing beside others, is never taken for none."""
+    """Read limits; a limit that is not known here, or one that is missing, is never taken for none."""
     match json.loads(text):
         case {
             "networks": [*networks],
@@ -223,8 +223,6 @@ def _limits(text: str) -> Limits:
         } if not rest:
             within = tuple(ip_network(network) for network in networks)
             return Limits(networks=within, read_only=read_only, send_only=send_only)
-        case {"networks": [*networks], **rest} if not rest:  # made when there was no other limit
-            return Limits(networks=tuple(ip_network(network) for network in networks))
         case _:
             raise ValueError
 

@@ -4,11 +4,13 @@ import sqlite3
 import subprocess
 import sys
 from contextlib import closing
+from ipaddress import ip_network
 
 import pytest
 
 from auth.store.errors import StoreUnavailable
 from auth.store.migrate import History
+from scopes.model import Limits
 from support.office import ALICE, BOB, OPERATOR, locked, office, raw
 from support.old_stores import KEYS, old_store, revision_of
 
@@ -30,6 +32,7 @@ async def test_what_was_in_the_first_store_is_there_and_what_is_new_works(tmp_pa
         assert (account.id, account.email, account.aliases) == ("ac_old", ALICE, ("al@example.org",))
         (row,) = await here.accounts.history(ALICE)
         assert (row.id, row.verifier_hash, row.revoked_at) == ("ap_old", "hash", 9)
+        assert row.limits == Limits(networks=(ip_network("192.0.2.0/24"),))
         assert [entry.deed for entry in await here.accounts.audit(ALICE)] == ["app password revoked"]
         await here.accounts.senders.add(ALICE, "*@example.net", OPERATOR)
         assert await here.store.sender_addresses("ac_old") == (ALICE, "al@example.org", "*@example.net")

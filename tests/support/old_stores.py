@@ -14,8 +14,8 @@ ROWS = f"""
 INSERT INTO account (id, email, is_service, created_at, version) VALUES ('ac_old', '{ALICE}', 0, 7, 3);
 INSERT INTO account_name VALUES ('{ALICE}', 'ac_old', 1), ('al@example.org', 'ac_old', 0);
 INSERT INTO app_password VALUES
-  ('ap_old', 'ac_old', 'k7mq', 'hash', 'k1', 'phone', 'mail', '{{"networks": []}}', 8, 'owner', 8,
-   NULL, 9, 'revoked by its owner', 2);
+  ('ap_old', 'ac_old', 'k7mq', 'hash', 'k1', 'phone', 'mail', '{{"networks": ["192.0.2.0/24"]}}', 8, 'owner',
+   8, NULL, 9, 'revoked by its owner', 2);
 INSERT INTO audit VALUES (1, 9, 'owner', 'a', 'there', 'app password revoked', 'ac_old', '{ALICE}', 'ap_old',
   'phone', '');
 UPDATE feed SET seq = 41, token = x'01';
