@@ -97,6 +97,18 @@ RELAY_BUFFER_OCTETS: Final = 262_144
 """The one receive buffer of the process, and the most a reader that does not read can hold in us."""
 IMAP_IDLE_S: Final = 35 * 60.0
 """RFC 9051 §5.4 asks for at least 30 minutes."""
+IMAP_WATCHED_LINE_OCTETS: Final = 65_536
+"""One line of a command that is watched, held until its end: as Dovecot has it, for sets of UIDs get long."""
+IMAP_WATCHED_READ_OCTETS: Final = 16_384
+"""Read at a time from a client whose commands are watched, beside the line that is held."""
+IMAP_WATCHED_REPLIES_OCTETS: Final = 16_384
+"""Replies of ours waiting for a client above which no more of its commands are looked at."""
+IMAP_WATCHED_COMMANDS: Final = 256
+"""Commands under way whose tags are kept; no more are passed on until some are answered."""
+IMAP_TAG_OCTETS: Final = 64
+"""RFC 9051 §2.2.1 shows four; the longest seen in clients have some twenty."""
+IMAP_RESPONSE_HEAD_OCTETS: Final = 16_384
+"""Of an upstream's line held to see what it is; lists of capabilities have some hundreds."""
 TLS_CHUNK_OCTETS: Final = 65_536
 """What goes through OpenSSL at a time: it stays in the processor's cache."""
 TLS_UNREAD_OCTETS: Final = 131_072

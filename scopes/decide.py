@@ -37,8 +37,8 @@ OPENED_BY: Mapping[Service, frozenset[Scope]] = MappingProxyType(
     }
 )
 """Any one of these scopes opens the service."""
-READS: Final = frozenset({Service.DAV})
-"""Services that a read-only grant may use; each then refuses every change. IMAP does not refuse any yet."""
+READS: Final = frozenset({Service.IMAP, Service.DAV})
+"""Services that a read-only grant may use; each then refuses every change."""
 SENDS: Final = frozenset({Service.SUBMISSION})
 """Services that a send-only grant may use."""
 

@@ -1,7 +1,7 @@
 """One IMAP client, from its first command to the end of its session: the parts, joined.
 
-Up to the sign-in it is a `proxy.conversation`; then the relay has both connections, the tagged OK first.
-Between the gate's last word and the hand-over to the relay nothing waits.
+Up to the sign-in it is a `proxy.conversation`; then the relay has both connections, the tagged OK first, or
+where commands are watched `framed` has. Between the gate's last word and the hand-over nothing waits.
 """
 
 from __future__ import annotations
@@ -13,12 +13,15 @@ from typing import Final
 
 from proxy.conversation import Begun, Conversation, Surroundings
 from proxy.imap.client_leg import ClientLeg
+from proxy.imap.framed import framed
+from proxy.imap.permitted import Mode, shown
 from proxy.imap.ports import Settings, Upstream
 from proxy.imap.upstream import SignedIn
+from proxy.imap.watch import Watch
 from proxy.log.events import Ended, Traffic
 from proxy.log.words import SessionEnd
 from proxy.net.connection import Connection
-from proxy.net.relay import RelayEnd, relay
+from proxy.net.relay import Relayed, RelayEnd, relay
 from proxy.ports import Ports
 from proxy.upstreams.origin import origin_of
 from scopes.model import Service
@@ -48,6 +51,8 @@ _ENDS: Final[Mapping[RelayEnd, SessionEnd]] = MappingProxyType(
         RelayEnd.CLIENT_LOST: SessionEnd.CLIENT_LOST,
         RelayEnd.UPSTREAM_CLOSED: SessionEnd.UPSTREAM_CLOSED,
         RelayEnd.UPSTREAM_LOST: SessionEnd.UPSTREAM_LOST,
+        RelayEnd.CLIENT_BROKE: SessionEnd.REFUSED,
+        RelayEnd.UPSTREAM_BROKE: SessionEnd.UPSTREAM_LOST,
         RelayEnd.IDLE: SessionEnd.IDLE,
         RelayEnd.CUT: SessionEnd.CUT,
     }
@@ -69,14 +74,36 @@ async def _session(client: Connection, leg: ClientLeg, idle_s: float, begun: Beg
 
     entrance.when_cut = cut
     entrance.granted(begun.asked, begun.grant, upstream.id)
-    to_upstream = leg.granted(begun.reached.capabilities)
-    to_client = leg.take_output() + begun.reached.rest
     expiry = entrance.when_expired(begun.grant, partial(end, SessionEnd.EXPIRED))
     try:
-        relayed = await relay(client, upstream, to_upstream=to_upstream, to_client=to_client, idle_s=idle_s)
+        relayed = await _joined(client, leg, idle_s, begun)
     finally:
         if expiry is not None:
             expiry.cancel()
     reason = ended_here[0] if relayed.end is RelayEnd.CUT and ended_here else _ENDS[relayed.end]
     traffic = Traffic(octets_in=relayed.to_upstream, octets_out=relayed.to_client)
-    entrance.teller.ended(begun.grant.app_password_id, Ended(reason=reason, traffic=traffic))
+    ended = Ended(reason=reason, traffic=traffic, cause=relayed.cause)
+    entrance.teller.ended(begun.grant.app_password_id, ended)
+
+
+async def _joined(client: Connection, leg: ClientLeg, idle_s: float, begun: Begun[SignedIn]) -> Relayed:
+    """Join both sides in the mode that the app password and the upstream call for."""
+    reached, mode = begun.reached, _mode(begun)
+    if mode is None:
+        to_upstream = leg.granted(reached.capabilities)
+        to_client = leg.take_output() + reached.rest
+        return await relay(
+            client, reached.connection, to_upstream=to_upstream, to_client=to_client, idle_s=idle_s
+        )
+    pipelined = leg.granted(shown(reached.capabilities, mode))
+    watch = Watch(mode, greeting=leg.take_output())
+    watch.upstream_said(reached.rest)
+    watch.client_said(pipelined)
+    return await framed(client, reached.connection, watch, idle_s=idle_s)
+
+
+def _mode(begun: Begun[SignedIn]) -> Mode | None:
+    """Say how commands are watched; None when they are not, and octets pass both ways."""
+    if begun.grant.limits.read_only:
+        return Mode.READ_ONLY
+    return Mode.WHOLE if begun.reached.can_unauthenticate else None

@@ -22,6 +22,7 @@ class Why(StrEnum):
     LITERAL_TOO_LARGE = "literal too large"
     TOO_MANY_LITERALS = "too many literals"
     LITERAL_IN_QUOTES = "literal inside a quoted string"
+    OPEN_QUOTE = "quoted string without an end"
     BAD_OCTET = "NUL, CR or 8-bit octet outside a literal"
     NUL_IN_LITERAL = "NUL in a literal"
     NO_TAG = "no tag"
@@ -115,7 +116,7 @@ FOREIGN: Final = re.compile(rb"[\x00\r\x80-\xff]")
 """What no text outside a literal may hold (RFC 9051 §9, TEXT-CHAR)."""
 _MARKER: Final = re.compile(rb"\{([0-9]+)(\+?)\}\Z")
 # Matches at every quote, to the closing one or, with an empty group, to the end of the text. Linear.
-_QUOTED_OR_OPEN: Final = re.compile(rb'"(?:[^"\\]|\\.)*+("?)', re.DOTALL)
+QUOTED_OR_OPEN: Final = re.compile(rb'"(?:[^"\\]|\\.)*+("?)', re.DOTALL)
 # RFC 9051 §9: tag = 1*<any ASTRING-CHAR except "+">; atom-specials are ( ) { SP CTL % * " \ and, in atoms, ].
 TAG: Final = re.compile(rb"([!#$&',\-./0-9:;<=>?@A-Z\[\]^_`a-z|}~]+)(?= |\Z)")
 
@@ -216,7 +217,7 @@ class Framer:
 
     def _announced(self, text: bytes, digits: bytes, *, sync: bool) -> Continue | Rejected | None:
         """Decide about a literal; a refused `{n+}` is on its way already and costs the connection."""
-        if any(not quoted[1] for quoted in _QUOTED_OR_OPEN.finditer(text)):
+        if any(not quoted[1] for quoted in QUOTED_OR_OPEN.finditer(text)):
             return self._reject(text, Why.LITERAL_IN_QUOTES, close=not sync)
         if sync and not text.endswith((b" ", b"(")):  # glued to another word; nobody shall send it
             return self._reject(text, Why.BAD_SYNTAX, close=False)

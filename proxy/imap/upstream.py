@@ -25,6 +25,8 @@ class SignedIn:
     """What the client may see of them."""
     rest: bytes = field(repr=False)
     """Octets that came behind the upstream's last reply to us: the first ones for the client."""
+    can_unauthenticate: bool = False
+    """Whether a client could sign in anew there (RFC 8437)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +51,11 @@ class ImapUpstream:
             connection, ready = await sign_in_at(
                 self.place, leg, connect_s=self.connect_s, sign_in_s=within_s, first=first
             )
-            return SignedIn(connection=connection, capabilities=ready.capabilities, rest=ready.rest)
+            return SignedIn(
+                connection=connection,
+                capabilities=ready.capabilities,
+                rest=ready.rest,
+                can_unauthenticate=ready.can_unauthenticate,
+            )
 
         return await proven(self.sign_in_as, grant, attempt, within_s=self.sign_in_s)

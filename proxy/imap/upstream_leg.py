@@ -5,8 +5,8 @@ ends `READY` or `FAILED`; every surprise fails, and what failed is text for the 
 After STARTTLS nothing said before it counts (RFC 9051 §6.2.1, CVE-2011-0411). What the upstream says between
 greeting and tagged OK is dropped, but for its capabilities; all of it together is bounded.
 
-An upstream that offers UNAUTHENTICATE (RFC 8437) fails: there a client could sign in anew, as anyone whose
-upstream password it knows, and this version does not watch commands after sign-in.
+That an upstream offers UNAUTHENTICATE (RFC 8437) is said in `Ready`: there a client could sign in anew, as
+anyone whose upstream password it knows, so its commands must be watched.
 """
 
 from __future__ import annotations
@@ -45,6 +45,8 @@ class Ready:
 
     capabilities: bytes
     rest: bytes = field(repr=False)
+    can_unauthenticate: bool = False
+    """Whether UNAUTHENTICATE was among the capabilities at any time."""
 
 
 Event = Handshake | Ready | Failed | Refused
@@ -275,17 +277,14 @@ class UpstreamLeg:
         self._fail(_REFUSED[self.state], text + self._complaint, kind)
 
     def _finish(self) -> None:
-        if self._offers_unauthenticate:
-            self._fail("offers UNAUTHENTICATE (RFC 8437), which this version cannot keep from clients")
-            return
-        shown = b" ".join(name for name in self._capabilities if _may_be_seen(name))
+        shown = b" ".join(name for name in self._capabilities if may_be_seen(name))
         if not shown:
             self._fail("names no capabilities")
             return
         rest = bytes(self._input)
         self._input.clear()
         self.state = UpstreamState.READY
-        self._event = Ready(shown, rest)
+        self._event = Ready(shown, rest, self._offers_unauthenticate)
 
     def _note(self, found: re.Match[bytes] | None) -> None:
         """Remember a list of capabilities; the last one counts."""
@@ -328,5 +327,6 @@ def _status(text: bytes) -> bytes:
     return found[1].upper() if found else b""
 
 
-def _may_be_seen(name: bytes) -> bool:
+def may_be_seen(name: bytes) -> bool:
+    """Say whether a client that is signed in may see this capability."""
     return name.upper() not in HIDDEN and not name.upper().startswith(b"AUTH=")

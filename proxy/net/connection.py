@@ -195,6 +195,13 @@ class Connection:
         if told is not None:
             told()
 
+    async def finish(self) -> None:
+        """Send what is kept, then the end; the peer may still send. ConnectionLost."""
+        await self._flush()
+        while not self.channel.finish(clean=True):
+            await self._writable()
+            self._check()
+
     async def close(self, timeout_s: float = limits.CLOSE_S) -> None:
         """Send what is kept, then the end, and let the peer read it: at most `timeout_s`. Never raises.
 
@@ -204,9 +211,7 @@ class Connection:
         left = limits.CLOSE_OCTETS
         try:
             async with asyncio.timeout(timeout_s):
-                await self._flush()
-                while not self.channel.finish(clean=True):
-                    await self._writable()
+                await self.finish()
                 while left > 0 and (thrown_away := await self.receive()):
                     left -= len(thrown_away)
         except (ConnectionLost, TimeoutError):

@@ -30,6 +30,9 @@ class RelayEnd(StrEnum):
     CLIENT_CLOSED = "client closed"
     UPSTREAM_CLOSED = "upstream closed"
     IDLE = "idle"
+    CLIENT_BROKE = "client broke the protocol"
+    """Only where commands are watched, as the next."""
+    UPSTREAM_BROKE = "upstream broke the protocol"
     CUT = "cut"
     """One of the connections was aborted here."""
     CLIENT_LOST = "client lost"
@@ -45,6 +48,8 @@ class Relayed:
     to_upstream: int
     """Octets passed on to the upstream, those given at the start included."""
     to_client: int
+    cause: str = ""
+    """What the upstream did wrong, for the log; only where commands are watched."""
 
 
 async def relay(

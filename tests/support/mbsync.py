@@ -26,6 +26,7 @@ Near :near:
 Patterns INBOX
 Create Near
 SyncState *
+{more}
 """
 
 
@@ -37,8 +38,9 @@ def pull(
     *,
     starttls: bool = False,
     mechanism: str = "PLAIN",
+    more: str = "",
 ) -> list[Path]:
-    """Sync INBOX into `folder` and give the messages; the run must succeed."""
+    """Sync INBOX into `folder` and give the messages; the run must succeed. `more`: lines of the channel."""
     mbsync = program("mbsync", "isync")
     mail = folder / "mail"
     mail.mkdir(exist_ok=True)
@@ -54,6 +56,7 @@ def pull(
             ca=facts["ca_file"],
             mechanism=mechanism,
             mail=mail,
+            more=more,
         )
     )
     done = subprocess.run(

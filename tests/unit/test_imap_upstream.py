@@ -75,10 +75,6 @@ FAILURES = {
         "refused our sign-in (waiting for the answer to our sign-in): 'NO [X] \\x1b[31mno'",
     ),
     "a wrong tag": ([*INITIAL[:2], ("S", b"w9 OK in\r\n")], "answers nothing of ours"),
-    "UNAUTHENTICATE": (
-        [*INITIAL[:2], ("S", b"w1 OK [CAPABILITY IMAP4rev1 UNAUTHENTICATE] in\r\n")],
-        "RFC 8437",
-    ),
 }
 
 

@@ -146,10 +146,12 @@ def test_what_comes_behind_the_tagged_ok_is_for_the_client():
 @pytest.mark.parametrize("name", [*sorted(HIDDEN), b"AUTH=PLAIN", b"auth=x", b"StartTLS"])
 def test_hidden_capabilities(name):
     octets = TO_VERDICT + b"w1 OK [CAPABILITY IMAP4rev1 " + name + b" IDLE] in\r\n"
-    if name == b"UNAUTHENTICATE":
-        assert "UNAUTHENTICATE" in failure(octets)
-    else:
-        assert leg(octets).next() == Ready(b"IMAP4rev1 IDLE", b"")
+    assert leg(octets).next() == Ready(b"IMAP4rev1 IDLE", b"", name == b"UNAUTHENTICATE")
+
+
+def test_unauthenticate_is_remembered_from_any_list():
+    greeting = b"* OK [CAPABILITY IMAP4rev1 AUTH=PLAIN unauthenticate] ready\r\n+ \r\n"
+    assert leg(greeting + b"w1 OK [CAPABILITY IMAP4rev1] in\r\n").next() == Ready(b"IMAP4rev1", b"", True)
 
 
 def test_a_list_with_odd_octets_is_no_list_and_is_asked_for_again():

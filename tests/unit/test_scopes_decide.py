@@ -113,7 +113,7 @@ def test_a_client_without_an_address_is_in_no_network():
 
 
 LIMITED = {
-    Service.IMAP: (Decision.READ_ONLY, Decision.SEND_ONLY),
+    Service.IMAP: (Decision.PERMITTED, Decision.SEND_ONLY),
     Service.SUBMISSION: (Decision.READ_ONLY, Decision.PERMITTED),
     Service.DAV: (Decision.PERMITTED, Decision.SEND_ONLY),
 }

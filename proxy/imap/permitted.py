@@ -1,0 +1,122 @@
+"""What a client may say after sign-in where commands are watched, and which capabilities it sees there.
+
+Two modes. WHOLE: everything but another sign-in and what would hide the commands from us; for upstreams that
+offer UNAUTHENTICATE (RFC 8437), after which any password of that server would do. READ_ONLY: an allow-list of
+commands that change nothing, for app passwords that only read; a mailbox is opened by EXAMINE, whatever the
+client says, so that reading a message does not mark it as read. Pure: tables, and how a line is looked up in
+them; who waits for whom is in `watch`.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Final
+
+from proxy.imap.framing import TAG
+from proxy.imap.upstream_leg import may_be_seen
+from proxy.limits import IMAP_TAG_OCTETS
+
+
+class Mode(StrEnum):
+    """How much of a session is allowed. The words appear in logs."""
+
+    WHOLE = "whole"
+    READ_ONLY = "read only"
+
+
+class Verdict(StrEnum):
+    """What becomes of a command."""
+
+    PASSES = "passes"
+    NOT_PERMITTED = "not permitted"
+    """It may change something: NO [NOPERM] (RFC 5530 §3)."""
+    NOT_KNOWN = "not known, or not allowed now"
+    """BAD, as before sign-in."""
+    NO_COMMAND = "no command"
+    """BAD: there is no tag, or no name with one space before it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judged:
+    """A command's first line after a look at it."""
+
+    verdict: Verdict
+    tag: bytes | None = None
+    """None where there is none that could be answered."""
+    name: bytes = b""
+    """In upper case."""
+    text: bytes = field(default=b"", repr=False)
+    """The line as it goes upstream."""
+
+
+_NEVER: Final = frozenset({b"AUTHENTICATE", b"COMPRESS", b"LOGIN", b"STARTTLS", b"UNAUTHENTICATE"})
+"""In no mode: another sign-in, and what makes the commands that follow unreadable (COMPRESS, RFC 4978)."""
+
+_READS: Final = frozenset(
+    [
+        # RFC 9051 §6.1, §6.3 and §6.4, RFC 3501 §6.3.9 (LSUB) and §6.4.1 (CHECK).
+        *(
+            b"CAPABILITY",
+            b"NOOP",
+            b"LOGOUT",
+            b"ENABLE",
+            b"EXAMINE",
+            b"NAMESPACE",
+            b"LIST",
+            b"LSUB",
+            b"STATUS",
+        ),
+        *(b"IDLE", b"CHECK", b"CLOSE", b"UNSELECT", b"SEARCH", b"FETCH"),
+        # RFC 2971, RFC 5256, RFC 7377, RFC 9208 §4.1, RFC 4314 §3, RFC 5464 §4.2, RFC 5255; XLIST was Gmail's
+        # before RFC 6154.
+        *(b"ID", b"SORT", b"THREAD", b"ESEARCH", b"GETQUOTA", b"GETQUOTAROOT"),
+        *(b"GETACL", b"LISTRIGHTS", b"MYRIGHTS", b"GETMETADATA", b"LANGUAGE", b"COMPARATOR", b"XLIST"),
+    ]
+)
+"""In a mailbox opened by EXAMINE, CLOSE expunges nothing and FETCH sets no flag (RFC 9051 §6.3.3)."""
+_READS_BY_UID: Final = frozenset({b"FETCH", b"SEARCH", b"SORT", b"THREAD"})
+
+_HIDDEN_FROM_READERS: Final = frozenset({b"NOTIFY", b"URLAUTH", b"XAPPLEPUSHSERVICE"})
+"""What clients use by themselves where they see it, and may not: RFC 5465, RFC 4467, Apple's."""
+
+_NAME: Final = re.compile(rb" ([A-Za-z][A-Za-z0-9._-]*)(?= |\Z)")
+
+
+def judge(text: bytes, mode: Mode) -> Judged:
+    """Look a command up by its first line, which is given without CRLF and without the mark of a literal."""
+    found = TAG.match(text)
+    if found is None or found.end() > IMAP_TAG_OCTETS:
+        return Judged(verdict=Verdict.NO_COMMAND)
+    tag = found[1]
+    named = _NAME.match(text, found.end())
+    if named is None:
+        return Judged(verdict=Verdict.NO_COMMAND, tag=tag)
+    name = named[1].upper()
+    verdict = _verdict(name, text, named.end(), mode)
+    if mode is Mode.READ_ONLY and name == b"SELECT":
+        verdict, text = Verdict.PASSES, tag + b" EXAMINE" + text[named.end() :]
+    return Judged(verdict=verdict, tag=tag, name=name, text=text)
+
+
+def shown(capabilities: bytes, mode: Mode) -> bytes:
+    """Give of a list of capabilities, parted by spaces, those that a client may see."""
+    return b" ".join(name for name in capabilities.split() if _may_be_seen(name.upper(), mode))
+
+
+def _verdict(name: bytes, text: bytes, end: int, mode: Mode) -> Verdict:
+    if name in _NEVER:
+        return Verdict.NOT_KNOWN
+    if mode is Mode.WHOLE or name in _READS:
+        return Verdict.PASSES
+    by_uid = _NAME.match(text, end) if name == b"UID" else None
+    if by_uid is not None and by_uid[1].upper() in _READS_BY_UID:
+        return Verdict.PASSES
+    return Verdict.NOT_PERMITTED
+
+
+def _may_be_seen(name: bytes, mode: Mode) -> bool:
+    if mode is Mode.READ_ONLY and name.split(b"=")[0] in _HIDDEN_FROM_READERS:
+        return False
+    return may_be_seen(name) and not name.startswith(b"COMPRESS=")
