@@ -140,6 +140,18 @@ def test_a_sender_hears_of_the_delivery(exim, letter, client):
     assert of_recipient["Original-Recipient"] == of_recipient["Final-Recipient"] == f"rfc822;{BOB}"
 
 
+def test_addresses_beyond_ascii(exim, letter, client):
+    """RFC 6531 §3: an address, and a header, in UTF-8."""
+    there = f"gr\u00fc\u00dfe-{letter.sender}"
+    exim.make_box(there)
+    message = replace(letter, recipient=there, subject=f"gr\u00fc\u00dfe {letter.subject}")
+    client.ehlo()
+    client.sendmail(
+        letter.sender, [there], message.text.replace("\n", "\r\n").encode(), ["SMTPUTF8", "BODY=8BITMIME"]
+    )
+    assert exim.wait_for(there, message.subject)["Return-Path"] == f"<{letter.sender}>"
+
+
 # --- what Exim refuses passes in line -----------------------------------------------------------------------
 
 
