@@ -29,6 +29,8 @@ from support.waiting import until
 
 CLIENT = "127.0.0.5"
 ALICE, BOB = "alice@example.org", "bob@example.net"
+AFAR = Ends(client=(ip_address("2001:db8::7"), 40_000), gate=(ip_address("2001:db8::1"), 993))
+FROM_AFAR = write_v2(AFAR)
 
 
 @pytest.fixture(scope="module")
@@ -132,14 +134,26 @@ def test_postfix_logs_the_client_and_its_login(gate, postfix, request):
 def test_through_a_balancer_the_client_is_known_at_both_ends(tmp_path, dovecot, postfix):
     """What the balancer says reaches the servers behind, IPv6 too."""
     house = believe_balancers(made(tmp_path, WAYS["TLS"], dovecot, postfix))
-    first = write_v2(Ends(client=(ip_address("2001:db8::7"), 40_000), gate=(ip_address("2001:db8::1"), 993)))
     with running_gate(house) as serving:
-        with imaps_from(BALANCER, serving.facts, first) as client:
+        with imaps_from(BALANCER, serving.facts, FROM_AFAR) as client:
             line = signed_in(dovecot, client, serving, "balanced reader")
         assert "rip=2001:db8::7," in line
         assert "lip=2001:db8::1," in line
-        with submissions_from(BALANCER, serving.facts, first) as client:
+        with submissions_from(BALANCER, serving.facts, FROM_AFAR) as client:
             assert "client=unknown[2001:db8::7]" in sent(postfix, client, serving, "balanced sender")
+
+
+def test_postfix_goes_by_the_login_that_xclient_tells(tmp_path, dovecot, postfix):
+    """Nobody signs in there, and the client is from nowhere that Postfix trusts."""
+    house = believe_balancers(made(tmp_path, WAYS["nobody"], dovecot, postfix))
+    with (
+        running_gate(house) as serving,
+        submissions_from(BALANCER, serving.facts, FROM_AFAR) as client,
+    ):
+        assert f"sasl_username={ALICE}" in sent(postfix, client, serving, "by login alone")
+        with pytest.raises(smtplib.SMTPRecipientsRefused) as refused:
+            client.sendmail(BOB, [BOB], "Subject: as somebody else\r\n\r\n")
+        assert f"not owned by user {ALICE}".encode() in refused.value.recipients[BOB][1]
 
 
 @pytest.mark.parametrize("telling", [Telling.PROXY_V1, Telling.PROXY_V2])

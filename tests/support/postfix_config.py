@@ -54,7 +54,8 @@ postlog unix-dgram n - n - 1 postlogd
 127.0.0.1:{proxied} inet n - n - - smtpd -o smtpd_tls_wrappermode=yes
   -o smtpd_upstream_proxy_protocol=haproxy {sending}
 127.0.0.1:{relay} inet n - n - - smtpd
-  -o {{ smtpd_recipient_restrictions = reject_sender_login_mismatch, permit_mynetworks, reject }}
+  -o smtpd_tls_auth_only=no -o {{ smtpd_recipient_restrictions =
+    reject_sender_login_mismatch, permit_mynetworks, permit_sasl_authenticated, reject }}
 pickup unix n - n 60 1 pickup
 cleanup unix n - n - 0 cleanup
 qmgr unix n - n 300 1 qmgr
