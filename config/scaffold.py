@@ -7,6 +7,7 @@ behind, so it can simply be tried again.
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 from collections.abc import Sequence
@@ -14,6 +15,7 @@ from contextlib import suppress
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from pathlib import Path
+from secrets import token_urlsafe
 from string import Template
 from tempfile import mkdtemp
 from typing import Final
@@ -22,9 +24,12 @@ from config.address import host_name, joined
 from config.authority import issue, make_authority, write_file
 from config.keys import new_key_text
 from config.private import reason
+from config.setups import LISTEN, SECRET_FILE, Setup
 
 CONFIG_NAME: Final = "wicketgate.toml"
-_MADE: Final = ("tls", "keys", "data", CONFIG_NAME)
+_MADE: Final = ("tls", "keys", "data", SECRET_FILE, CONFIG_NAME)
+_SECRET_OCTETS: Final = 24
+"""Of the gate's own login at a server behind: nobody types it."""
 _LINE: Final = r'^({key} = )(?:"[^"\n]*"|\[(?:"[^"\n]*"|[, ])*\])'
 """A key with one text, or with a list of texts on one line."""
 THIS_MACHINE: Final = ("localhost", "127.0.0.1", "::1")
@@ -54,6 +59,22 @@ class Ports:
         return {each.name: joined(bind, getattr(self, each.name)) for each in fields(self)}
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What is to be made."""
+
+    names: Sequence[str]
+    bind: str
+    ports: Ports
+    begin: datetime
+    setup: Setup | None
+
+    @property
+    def key_name(self) -> str:
+        """What the first master key is called: the month it was made in."""
+        return f"{self.begin:%Y-%m}"
+
+
 def init_dir(
     folder: Path,
     hosts: Sequence[str] = (),
@@ -61,20 +82,22 @@ def init_dir(
     *,
     bind: str = "127.0.0.1",
     now: datetime | None = None,
+    setup: Setup | None = None,
 ) -> Path:
     """Fill `folder` (made when missing, mode 0700) and give the path of its config file.
 
+    With a `setup` the servers behind are those, and it listens where apps expect it; else they are built in.
     `hosts` are names and addresses beside this machine's own, the first is the public one; `bind` is the IP
     address to listen on. Raises ScaffoldError, or AddressError for what is not a host.
     """
-    names = certificate_names(hosts, bind)
+    names = certificate_names(hosts, bind) if setup is None else tuple(map(host_name, hosts))
     begin = now or datetime.now(UTC)
     was_there = folder.is_dir()
     _refuse_to_overwrite(folder)
     making = None
     try:
         making = Path(mkdtemp(prefix=".making-", dir=folder))
-        _fill(making, names, begin, bind, ports)
+        _fill(making, Plan(names=names, bind=bind, ports=ports, begin=begin, setup=setup))
         _move(making, folder)
     except OSError as error:
         what = f"the folder {folder} cannot be filled: {reason(error)}"
@@ -88,23 +111,25 @@ def init_dir(
     return folder / CONFIG_NAME
 
 
-def _fill(folder: Path, names: Sequence[str], begin: datetime, bind: str, ports: Ports) -> None:
+def _fill(folder: Path, plan: Plan) -> None:
     """Make everything in an empty folder. Raises OSError."""
-    key_name = f"{begin:%Y-%m}"
-    make_authority(folder / "tls", now=begin)
-    issue(folder / "tls", names, now=begin)
+    setup = plan.setup
+    if setup is None or setup.certificate is None:
+        make_authority(folder / "tls", now=plan.begin)
+        issue(folder / "tls", plan.names, now=plan.begin)
     (folder / "keys").mkdir(mode=0o700)
-    write_file(folder / "keys" / f"{key_name}.key", new_key_text().encode("ascii"), 0o400)
+    write_file(folder / "keys" / f"{plan.key_name}.key", new_key_text().encode("ascii"), 0o400)
     (folder / "data").mkdir(mode=0o700)
-    text = config_text(public=names[0], names=names, bind=bind, ports=ports, key_name=key_name)
-    write_file(folder / CONFIG_NAME, text.encode("utf-8"), 0o644)
+    if setup is not None and setup.kind.trusts_the_gate:
+        write_file(folder / SECRET_FILE, f"{token_urlsafe(_SECRET_OCTETS)}\n".encode("ascii"), 0o400)
+    write_file(folder / CONFIG_NAME, config_text(plan).encode("utf-8"), 0o644)
 
 
 def _move(making: Path, folder: Path) -> None:
     """Move everything to its place, the config file last; where one fails, what was moved goes again."""
     moved: list[Path] = []
     try:
-        for name in _MADE:
+        for name in filter(lambda name: (making / name).exists(), _MADE):
             (making / name).rename(folder / name)
             moved.append(folder / name)
     except OSError:
@@ -119,14 +144,27 @@ def certificate_names(hosts: Sequence[str], bind: str = "") -> tuple[str, ...]:
     return tuple(dict.fromkeys((*map(host_name, hosts), *THIS_MACHINE, *bound)))
 
 
-def config_text(*, public: str, names: Sequence[str], bind: str, ports: Ports, key_name: str) -> str:
+def config_text(plan: Plan) -> str:
     """Write the config file: commented, complete, with paths beside it."""
-    return _TEXT.substitute(
-        public=public,
-        names=_quoted(names),
-        key=key_name,
-        **ports.at(bind),
+    setup = plan.setup
+    given = setup is not None and setup.certificate is not None
+    certificates = (_CERTIFICATE if given else _PRIVATE_CERTIFICATE).substitute(
+        names=_quoted(plan.names),
+        certificate=_path(None if setup is None else setup.certificate),
+        certificate_key=_path(None if setup is None else setup.key),
     )
+    return _TEXT.substitute(
+        public=plan.names[0],
+        certificates=certificates,
+        listen=_LISTEN.substitute(plan.ports.at(plan.bind)) if setup is None else LISTEN,
+        key=plan.key_name,
+        upstream=_EMBEDDED if setup is None else setup.upstream_text,
+    )
+
+
+def _path(path: Path | None) -> str:
+    """Write a path as TOML text, whatever is in it."""
+    return json.dumps("" if path is None else str(path.absolute()), ensure_ascii=False)
 
 
 def adapted_text(text: str, *, names: Sequence[str], bind: str, ports: Ports) -> str:
@@ -171,22 +209,8 @@ public_host = "$public"    # the name that apps connect to; a certificate below 
 data = "data"    # what the server keeps; back it up together with keys/, but not in the same place
 # portal_url = "https://apps.example.org/"    # named when somebody uses a primary password in an app
 
-# One table a certificate; which one a client gets is chosen by the name it asks for.
-# This one was signed by the private authority in tls/ca.pem: devices must be told to trust that file.
-# With a public certificate, name its full chain and its key here instead.
-[[tls.certificate]]
-names = [$names]
-certificate = "tls/server.pem"
-key = "tls/server.key"
-
-# IP address and port; "[::]:993" is every address of this machine, IPv4 included on most systems.
-[listen]
-imaps = ["$imaps"]    # TLS from the first octet; the usual port is 993
-imap = ["$imap"]    # STARTTLS, demanded before any sign-in; the usual port is 143
-submissions = ["$submissions"]    # sending mail, TLS from the first octet; the usual port is 465
-submission = ["$submission"]    # sending mail, STARTTLS demanded before any sign-in; the usual port is 587
-https = ["$https"]    # contacts and calendars; the usual port is 443
-
+$certificates
+$listen
 # Accounts and app passwords; by default in server.data. After the colon stands a path.
 # [store]
 # url = "sqlite:data/gate.db"
@@ -201,6 +225,38 @@ files = { "$key" = "keys/$key.key" }
 [primary]
 kind = "local"
 
+$upstream
+[policy]
+app_passwords = 25    # the most active app passwords of one account
+# sender = "own"    # who may be the sender: "own" addresses alone, as the "upstream" decides, or "report"
+""")
+_PRIVATE_CERTIFICATE: Final = Template("""\
+# One table a certificate; which one a client gets is chosen by the name it asks for.
+# This one was signed by the private authority in tls/ca.pem: devices must be told to trust that file.
+# With a public certificate, name its full chain and its key here instead.
+[[tls.certificate]]
+names = [$names]
+certificate = "tls/server.pem"
+key = "tls/server.key"
+""")
+_CERTIFICATE: Final = Template("""\
+# One table a certificate; which one a client gets is chosen by the name it asks for.
+# A renewed one is taken from its files within seconds.
+[[tls.certificate]]
+names = [$names]
+certificate = $certificate
+key = $certificate_key
+""")
+_LISTEN: Final = Template("""\
+# IP address and port; "[::]:993" is every address of this machine, IPv4 included on most systems.
+[listen]
+imaps = ["$imaps"]    # TLS from the first octet; the usual port is 993
+imap = ["$imap"]    # STARTTLS, demanded before any sign-in; the usual port is 143
+submissions = ["$submissions"]    # sending mail, TLS from the first octet; the usual port is 465
+submission = ["$submission"]    # sending mail, STARTTLS demanded before any sign-in; the usual port is 587
+https = ["$https"]    # contacts and calendars; the usual port is 443
+""")
+_EMBEDDED: Final = """\
 # The servers behind the gate. "embedded" is a small one built in, for trying things out.
 # What has no table here is not served; take its lines out of [listen] too.
 [upstream.imap]
@@ -230,8 +286,4 @@ address = "embedded"
 # A real server instead, the same lines in both tables. Radicale: [auth] type = http_x_remote_user
 # address = "unix:/run/radicale/socket"    # or https://HOST with client_certificate and client_key
 # sign_in = { kind = "trusted-header" }
-
-[policy]
-app_passwords = 25    # the most active app passwords of one account
-# sender = "own"    # who may be the sender: "own" addresses alone, as the "upstream" decides, or "report"
-""")
+"""
