@@ -12,7 +12,7 @@ from config.setups import Kind
 from proxy.cli.app import program
 
 HOST = "mail.example.org"
-READY = [kind for kind in Kind if kind is not Kind.MICROSOFT365]
+READY = list(Kind)
 
 
 def wicketgate(*arguments: str | Path) -> Result:
