@@ -17,6 +17,7 @@ from support.serving import running_gate
 from support.smtp import connect
 
 ALICE, BOB = "alice@example.org", "bob@example.net"
+EXTENSIONS = 'extensions = ["CHUNKING"]'
 WAYS = [("TLS", "authzid"), ("STARTTLS", "authzid"), ("TLS", "master")]
 
 
@@ -41,7 +42,7 @@ def gate(tmp_path_factory, dovecot, request):
     house = make_mail_gate(
         folder / "gate",
         upstream(f"imaps://localhost:{dovecot.imaps}", dovecot.ca_file, sign_in),
-        upstream(smtps if way == "TLS" else starttls, dovecot.ca_file, sign_in),
+        upstream(smtps if way == "TLS" else starttls, dovecot.ca_file, sign_in, EXTENSIONS),
     )
     house.ask("account", "add", ALICE, "--service")
     with running_gate(house) as serving:
@@ -82,3 +83,15 @@ def test_eight_bits_and_dots_arrive_as_they_are(gate, postfix, letter):
         client.sendmail(ALICE, [BOB], (head + body).encode(), ["BODY=8BITMIME"])
     message = postfix.wait_for(BOB, letter.subject)
     assert message.get_payload(decode=True).decode().split() == body.split()
+
+
+def test_a_message_in_chunks_arrives(gate, postfix, letter):
+    text = letter.text.encode().replace(b"\n", b"\r\n")
+    with connect(gate.facts) as client:
+        client.login(ALICE, letter.password)
+        client.ehlo()
+        assert client.mail(ALICE)[0] == 250
+        assert client.rcpt(BOB)[0] == 250
+        client.send(b"BDAT %d\r\n%bBDAT %d\r\n%bBDAT 0 LAST\r\n" % (20, text[:20], len(text) - 20, text[20:]))
+        assert [client.getreply()[0] for _ in range(3)] == [250] * 3
+    postfix.wait_for(BOB, letter.subject)

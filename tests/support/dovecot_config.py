@@ -29,6 +29,7 @@ listen = 127.0.0.1
 ssl = required
 auth_mechanisms = plain
 auth_master_user_separator = *
+{names}
 login_trusted_networks = {trusted}
 haproxy_trusted_networks = {here}
 first_valid_uid = 1
@@ -154,6 +155,8 @@ class DovecotOptions:
     """Accounts that have a password of their own here, as before there was a gate."""
     allow_nets: str = ""
     """From where these may be used (the side door): networks, or none for everywhere."""
+    any_name: bool = False
+    """Whether accounts may have names beyond ASCII."""
     relay: int | None = None
     """The port on this machine where its submission service hands messages on; None is no such service."""
 
@@ -206,6 +209,7 @@ def configure(dovecot: str, folder: Path, ports: DovecotPorts, options: DovecotO
             compression=_COMPRESSION if (_MODULES / "lib30_imap_zlib_plugin.so").exists() else "",
             trusted=_HERE if options.trusts_us else "",
             allowed=f"override_fields = allow_nets={options.allow_nets}" if options.allow_nets else "",
+            names="auth_username_chars =" if options.any_name else "",
             protocols="imap submission" if relay else "imap",
             relay=relay.format(port=options.relay, chroot=chroot, **asdict(ports)),
             **asdict(ports),
