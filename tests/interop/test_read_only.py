@@ -1,4 +1,4 @@
-"""App passwords that only read, before a real Dovecot: clients read as ever, and nothing there is changed."""
+"""App passwords that only read, before Dovecot and before Cyrus: clients read as ever, nothing changes."""
 
 import imaplib
 import itertools
@@ -7,6 +7,7 @@ import re
 import pytest
 
 from support.cutting import carry_out, wait_for_end
+from support.cyrus import running_cyrus
 from support.dovecot import running_dovecot
 from support.imap import start_idle, subjects
 from support.mbsync import pull
@@ -16,19 +17,17 @@ NOPERM = "[NOPERM] this app password is for reading only"
 _numbers = itertools.count(1)
 
 
-@pytest.fixture(scope="module")
-def dovecot():
-    with running_dovecot() as server:
-        yield server
+@pytest.fixture(scope="module", params=["dovecot", "cyrus"])
+def server(request):
+    with {"dovecot": running_dovecot, "cyrus": running_cyrus}[request.param]() as running:
+        yield running
 
 
 @pytest.fixture(scope="module")
-def gate(tmp_path_factory, dovecot):
+def gate(tmp_path_factory, server):
     folder = tmp_path_factory.mktemp("front")
-    address = f"imaps://localhost:{dovecot.imaps}"
-    with running_gate(
-        make_gate(folder / "gate", behind(folder, address, dovecot.secret, ca_file=dovecot.ca_file))
-    ) as serving:
+    lines = behind(folder, f"imaps://localhost:{server.imaps}", server.secret, ca_file=server.ca_file)
+    with running_gate(make_gate(folder / "gate", lines)) as serving:
         yield serving
 
 
