@@ -184,7 +184,7 @@ async def test_a_client_that_is_too_many_is_refused_by_its_own_address(caplog):
     with caplog.at_level(logging.INFO):
         late = await house.call(BALANCER, header())
         assert await late.receive() == b""
-    assert "from 192.0.2.7 refused: too many sign-ins in progress" in caplog.text
+    assert "event=dropped reason=crowded address=192.0.2.7" in caplog.text
     released.set()
     await house.ended(busy, late)
 
