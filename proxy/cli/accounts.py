@@ -18,6 +18,8 @@ from auth.store.rows import AccountRow
 from config.models import Config
 from proxy.cli.aliases import alias
 from proxy.cli.app import Invocation
+from proxy.cli.authorisations import authorisation_facts, authorisation_text
+from proxy.cli.authorizing import authorize
 from proxy.cli.desk import Desk, operator
 from proxy.cli.output import Moment, emit, json_option, plain, say, table
 from proxy.cli.questions import (
@@ -58,6 +60,7 @@ account.add_command(sender)
 account.add_command(enrol_2fa)
 account.add_command(reset_2fa)
 account.add_command(sign_ins)
+account.add_command(authorize)
 account.add_command(set_upstream)
 
 
@@ -120,9 +123,10 @@ def show(invocation: Invocation, email: str, as_json: bool) -> None:
         active = desk.run(desk.accounts.preview(row.email))
         listed = desk.run(desk.accounts.senders.of(row.email)).listed
         identities = desk.run(desk.accounts.identities.of(row.email)).identities
+        tokens = desk.run(desk.accounts.oauth_tokens.of(row.email)).tokens
     if as_json:
-        upstream = identity_facts(identities)
-        emit(_facts(row) | {"senders": list(listed), "upstream": upstream, "app_passwords": active})
+        behind = {"upstream": identity_facts(identities), "authorised": authorisation_facts(tokens)}
+        emit(_facts(row) | {"senders": list(listed), **behind, "app_passwords": active})
         return
     kind, second_factor, state, created = _cells(row)[1:]
     say(row.email)
@@ -131,6 +135,7 @@ def show(invocation: Invocation, email: str, as_json: bool) -> None:
     say(f"  aliases        {', '.join(row.aliases) or '-'}")
     say(f"  also sends as  {', '.join(listed) or '-'}")
     say(plain(f"  upstream       {identity_text(identities)}"))
+    say(plain(f"  authorised     {authorisation_text(tokens)}"))
     say(f"  second factor  {second_factor}")
     say(f"  app passwords  {active} active")
     say(f"  created        {created} UTC")

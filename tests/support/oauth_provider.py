@@ -90,10 +90,14 @@ class OAuthProvider:
     """What a client did that it must not."""
     port: int = 0
     _lock: threading.RLock = field(default_factory=threading.RLock)
+    _news: threading.Condition = field(init=False)
     _codes: dict[str, Code] = field(default_factory=dict)
     _devices: dict[str, Device] = field(default_factory=dict)
     _refresh: dict[str, Family] = field(default_factory=dict)
     _access: dict[str, tuple[Family, float]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._news = threading.Condition(self._lock)
 
     # --- for tests ------------------------------------------------------------------------------------------
 
@@ -128,6 +132,12 @@ class OAuthProvider:
             for family in self._refresh.values():
                 family.good = family.good and family.login != login
 
+    def wait_for_device(self) -> str:
+        """Wait until a device asks, and give the code that it shows."""
+        with self._news:
+            assert self._news.wait_for(lambda: self._devices, GIVE_UP_S), "no device has asked"
+            return next(iter(self._devices.values())).user_code
+
     def type_code(self, user_code: str, *, deny: bool = False) -> None:
         """Be the person with the other device."""
         with self._lock:
@@ -155,6 +165,7 @@ class OAuthProvider:
         code, user_code = secrets.token_urlsafe(16), secrets.token_hex(4).upper()
         with self._lock:
             self._devices[code] = Device(user_code)
+            self._news.notify_all()
         return {
             "device_code": code,
             "user_code": user_code,

@@ -44,6 +44,7 @@ def test_add_list_and_show(house: House) -> None:
     assert house.ask("account", "show", "A@Example.org") == added | {
         "senders": [],
         "upstream": [],
+        "authorised": [],
         "app_passwords": 0,
     }
     screen = house.run("account", "show", ALICE).stdout

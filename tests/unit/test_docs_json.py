@@ -24,6 +24,7 @@ ALICE = "alice@example.org"
 
 TOLD_ELSEWHERE = {
     "The demo's ready file",
+    "wicketgate account authorize",
     "wicketgate account enrol-2fa",
     "wicketgate account set-upstream",
     "wicketgate account sign-ins",

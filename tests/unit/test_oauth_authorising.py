@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import urllib.error
-import urllib.request
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -15,6 +13,7 @@ from proxy.upstreams.oauth2.authorising import NotAuthorisedError, Patience, by_
 from proxy.upstreams.oauth2.http import Poster
 from proxy.upstreams.oauth2.messages import DeviceCode, Tokens
 from proxy.upstreams.oauth2.provider import Provider
+from support.browser import sent_back, visit
 from support.oauth_provider import CLIENT_ID, CLIENT_SECRET, SCOPES, Fault, OAuthProvider, running
 from support.sockets import Tls, tls_for
 
@@ -45,31 +44,6 @@ def known(serving: OAuthProvider, *, host: str = "127.0.0.1", secret: str = CLIE
     )
 
 
-class _Stays(urllib.request.HTTPRedirectHandler):
-    def redirect_request(self, *_: object) -> None:
-        return None
-
-
-def sent_back(tls: Tls, url: str) -> str:
-    """Give the address that the provider sends a browser back to."""
-    opener = urllib.request.build_opener(urllib.request.HTTPSHandler(context=tls.client), _Stays)
-    with _open(opener, url) as answer:
-        return answer.headers["Location"]
-
-
-def _open(opener, url: str):
-    try:
-        return opener.open(url)
-    except urllib.error.HTTPError as error:
-        return error
-
-
-def visit(url: str, **fields: str) -> tuple[int, str]:
-    """Be a browser on this machine."""
-    with _open(urllib.request.build_opener(), urllib.request.Request(url, headers=fields)) as answer:
-        return answer.status, answer.read().decode()
-
-
 @dataclass
 class AtTheBrowser:
     """A person who opens the address, on this machine or on another."""
@@ -85,7 +59,7 @@ class AtTheBrowser:
         self.task = asyncio.ensure_future(self._go(address))
 
     async def _go(self, address: str) -> None:
-        end = await asyncio.to_thread(lambda: self.on_the_way(sent_back(self.tls, address)))
+        end = await asyncio.to_thread(lambda: self.on_the_way(sent_back(address, self.tls.client)))
         if self.here:
             self.back.set_result(str(await asyncio.to_thread(visit, end)))
         else:
