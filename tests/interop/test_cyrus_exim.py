@@ -1,11 +1,18 @@
 """A whole mail server behind one gate: Exim, which hands on to Cyrus by LMTP, and Cyrus to read from."""
 
-import pytest
+import re
 
+import pytest
+from click.testing import CliRunner
+
+from config.scaffold import CONFIG_NAME
+from config.setups import SECRET_FILE
+from proxy.cli.app import program
 from support import imap, smtp
 from support.cutting import carry_out, idle, wait_for_end
 from support.cyrus import running_cyrus
 from support.exim import running_exim
+from support.house import House
 from support.mail_servers import make_mail_gate, signing_in, upstream
 from support.serving import running_gate
 
@@ -54,7 +61,42 @@ def test_a_revocation_ends_reading_and_sending(gate, dial):
 
 
 def test_check_signs_in_at_both(gate):
-    servers = gate.house.ask("check", "--connect", ALICE)["servers"]
+    assert_all_is_well(gate.house)
+
+
+def test_what_init_writes_for_cyrus_serves(tmp_path, dial):
+    made = (
+        "init",
+        str(tmp_path / "w"),
+        "--for",
+        "cyrus",
+        "--host",
+        "mail.example.org",
+        "--host",
+        "localhost",
+    )
+    assert CliRunner().invoke(program, made).exit_code == 0
+    house = House(tmp_path / "w" / CONFIG_NAME)
+    secret = (tmp_path / "w" / SECRET_FILE).read_text().strip()
+    with running_cyrus(secret=secret) as cyrus, running_exim(cyrus.lmtp, secret) as exim:
+        text = re.sub(r'"\[::\]:\d+"', '"127.0.0.1:0"', house.file.read_text("utf-8"))
+        for kind, port, server in (("imaps", cyrus.imaps, cyrus), ("smtp+starttls", exim.smtp, exim)):
+            assert f'"{kind}://localhost"' in text
+            text = text.replace(
+                f'"{kind}://localhost"', f'"{kind}://localhost:{port}"\nca_file = "{server.ca_file}"'
+            )
+        house.file.write_text(text, "utf-8")
+        house.add(ALICE)
+        exim.make_box(ALICE)
+        assert_all_is_well(house)
+        with running_gate(house) as serving:
+            client = dial(serving.facts)
+            client.login(ALICE, serving.mint(ALICE))
+            assert client.select("INBOX") == ("OK", [b"0"])
+
+
+def assert_all_is_well(house: House) -> None:
+    servers = house.ask("check", "--connect", ALICE)["servers"]
     assert [(each["key"], each["email"], each["what"]) for each in servers] == [
         ("upstream.imap", ALICE, ""),
         ("upstream.smtp", ALICE, ""),

@@ -78,40 +78,37 @@ class Cyrus:
 
 
 @contextmanager
-def running_cyrus(proxy: str = "gate") -> Iterator[Cyrus]:
-    """Run Cyrus until the block ends; `proxy` is the one who may act for others there."""
+def running_cyrus(proxy: str = "gate", secret: str = _SECRET) -> Iterator[Cyrus]:
+    """Run Cyrus until the block ends; `proxy` may act for others, `secret` is the password of `gate`."""
     package = unpacked("usr/lib/cyrus/bin/master", "cyrus-imapd").parent.parent.parent
     user = owner("cyrus")
     folder = Path(tempfile.mkdtemp(prefix="cyrus-"))
     made: list[Cyrus] = []
 
     def start() -> Started:
-        made.append(Cyrus(folder, *free_ports(2), secret=_SECRET))
+        made.append(Cyrus(folder, *free_ports(2), secret=secret))
         process = _start(made[-1], user)
         return Started(process, lambda: _answers(made[-1]), stop=signal.SIGQUIT)  # it waits for its children
 
     try:
-        _furnish(folder, package, proxy, user)
+        _furnish(folder, package, user, proxy, secret)
         with running("Cyrus", start, []):  # it tells syslog alone what is wrong
             yield made[-1]
     finally:
         shutil.rmtree(folder)
 
 
-def _furnish(folder: Path, package: Path, proxy: str, user: pwd.struct_passwd) -> None:
+def _furnish(folder: Path, package: Path, user: pwd.struct_passwd, proxy: str, secret: str) -> None:
     """Write what is there before the first try; the programs too, for their user may not reach the tests."""
     furnish(folder)
     shutil.copytree(package, folder / "lib", symlinks=True)
     (folder / "state" / "socket").mkdir(parents=True)
     (folder / "mail").mkdir()
-    (folder / "imapd.conf").write_text(
-        _IMAPD.format(folder=folder, user=user.pw_name, admin=ADMIN, proxy=proxy)
-    )
+    config = _IMAPD.format(folder=folder, user=user.pw_name, admin=ADMIN, proxy=proxy)
+    (folder / "imapd.conf").write_text(config)
     saslpasswd = program("saslpasswd2", "sasl2-bin")
-    subprocess.run(
-        [saslpasswd, "-p", "-c", "-f", folder / "sasldb2", "-u", "localhost", "gate"],
-        input=_SECRET.encode(), check=True,
-    )  # fmt: skip
+    command = [saslpasswd, "-p", "-c", "-f", folder / "sasldb2", "-u", "localhost", "gate"]
+    subprocess.run(command, input=secret.encode(), check=True)
     give(folder, user)
 
 

@@ -125,26 +125,29 @@ class Exim:
 
 
 @contextmanager
-def running_exim(lmtp: Path | None = None) -> Iterator[Exim]:
-    """Run Exim until the block ends; `lmtp` is the socket of whoever keeps the mail, None when Exim does."""
+def running_exim(lmtp: Path | None = None, secret: str = _SECRET) -> Iterator[Exim]:
+    """Run Exim until the block ends; `lmtp` is the socket of whoever keeps the mail, None when Exim does.
+
+    `secret` is the password of `gate`.
+    """
     binary = unpacked("usr/sbin/exim4", "exim4-daemon-light")
     user = owner("Debian-exim")
     folder = Path(tempfile.mkdtemp(prefix="exim-"))
     made: list[Exim] = []
 
     def start() -> Started:
-        made.append(Exim(folder, *free_ports(2), secret=_SECRET, lmtp=lmtp))
+        made.append(Exim(folder, *free_ports(2), secret=secret, lmtp=lmtp))
         return Started(_start(made[-1], user), lambda: _answers(made[-1]))
 
     try:
-        _furnish(folder, binary, user)
+        _furnish(folder, binary, user, secret)
         with running("Exim", start, [folder / "mainlog", folder / "paniclog"]):
             yield made[-1]
     finally:
         shutil.rmtree(folder)
 
 
-def _furnish(folder: Path, binary: Path, user: pwd.struct_passwd) -> None:
+def _furnish(folder: Path, binary: Path, user: pwd.struct_passwd, secret: str) -> None:
     """Write what is there before the first try; the program too, for its user may not reach the tests."""
     furnish(folder)
     shutil.copyfile(binary, folder / "exim")
@@ -152,7 +155,7 @@ def _furnish(folder: Path, binary: Path, user: pwd.struct_passwd) -> None:
     for name in ("spool", "mail"):
         (folder / name).mkdir()
     crypt = [program("openssl", "openssl"), "passwd", "-6", "-stdin"]
-    hashed = subprocess.run(crypt, input=_SECRET, capture_output=True, text=True, check=True).stdout
+    hashed = subprocess.run(crypt, input=secret, capture_output=True, text=True, check=True).stdout
     (folder / "gate").write_text(hashed.strip())
     give(folder, user)
 
