@@ -2,9 +2,9 @@
 
 A backup knows nothing of what was revoked after it. So every app password in it is revoked, unless whoever
 restores trusts the backup. What the present store knows is never forgotten either way: an app password that
-was revoked stays dead, an account that was disabled or removed since comes back disabled, and what proves an
-owner (primary password, second factor, recovery codes) is as the present store has it. Where no present store
-can tell, codes that may have been used since are spent.
+was revoked stays dead, an account that was disabled or removed since comes back disabled, what proves its
+owner (primary password, second factor, recovery codes) and what signs it in at the servers behind is as the
+present store has it, and the audit trail goes on. Where no store can tell, codes that may be used are spent.
 """
 
 from __future__ import annotations
@@ -84,6 +84,7 @@ class _Decision:
         self._done = Restored()
 
     def all(self) -> Restored:
+        restoring.append_audit(self._tx, self._known.audit)
         accounts = queries.all_accounts(self._tx)
         for row in accounts:
             self._account(row)
@@ -95,7 +96,7 @@ class _Decision:
 
     def _account(self, row: AccountRow) -> None:
         before = self._known.accounts.get(row.id)
-        self._carry_proofs(row, before)
+        self._carry_secrets(row, before)
         revoked = self._end_app_passwords(row, disabled=self._carry_end(row, before))
         said = f"a backup of {self._terms.made_at}; {len(revoked)} of its app passwords revoked"
         mark = Mark(deed=ChangeKind.RESTORED, detail=said)
@@ -111,10 +112,8 @@ class _Decision:
         self._done.disabled.append(row.email)
         return True
 
-    def _carry_proofs(self, row: AccountRow, before: KnownAccount | None) -> None:
-        """Let what proves the owner be what the present store has; else spend what may have been used."""
-        if row.is_service:
-            return
+    def _carry_secrets(self, row: AccountRow, before: KnownAccount | None) -> None:
+        """Let proofs, and who it is at the servers behind, be as they were; else spend what may be used."""
         if before is None or before.removed or not _needs(before) <= self._usable.keys():
             restoring.spend_steps(self._tx, row.id, int(self._terms.at // STEP_S) + DRIFT_STEPS)
             if not self._terms.trusted or before is not None:
@@ -122,6 +121,10 @@ class _Decision:
             return
         for key_id in _needs(before):
             restoring.remember_key(self._tx, key_id, self._usable[key_id])
+        if before.upstream is not None:
+            restoring.put_upstream(self._tx, row.id, before.upstream)
+        if row.is_service:
+            return
         if before.primary_hash is not None and before.primary_key_id is not None:
             deeds.set_primary(self._tx, row.id, before.primary_hash, before.primary_key_id)
         proofs.set_seed(self._tx, row.id, before.seed, before.last_step)
@@ -156,12 +159,13 @@ class _Decision:
 
 
 def _needs(account: KnownAccount) -> set[str]:
-    """Give the ids of the keys that an account's proofs were made with."""
+    """Give the ids of the keys that an account's secrets were made with."""
     seed_key = None if account.seed is None else account.seed.key_id
-    keys = {account.primary_key_id, seed_key, *(code.key_id for code in account.codes)}
+    lines = (line.values["key_id"] for line in account.upstream or ())
+    keys = {account.primary_key_id, seed_key, *(code.key_id for code in account.codes), *lines}
     return {key_id for key_id in keys if key_id is not None}
 
 
 _NOTHING_KNOWN: Final = Known(
-    mark=FeedMark(0, b""), check_values={}, accounts={}, revoked={}, unrevoked=frozenset()
+    mark=FeedMark(0, b""), check_values={}, accounts={}, revoked={}, unrevoked=frozenset(), audit=()
 )

@@ -39,6 +39,7 @@ def place(
 ) -> None:
     """Put the closed file `staged` in the place of `path`, where `found` stands; blocking.
 
+    `staged` lies in a folder of its own on the same disk, where what is half done may be left.
     `kept` gets what stood there. `seen` is the mark at which a whole store was looked at: StoreChanged when
     it is another by now, so that no revocation made since is lost. Raises StoreUnavailable for the rest, and
     OSError. Whenever the process is killed, there is the old store or the new one.
@@ -52,8 +53,7 @@ def place(
             case Found.DAMAGED:
                 _place_instead(staged, path, kept)
             case Found.WHOLE:
-                copy(path, kept, busy_s=busy_s)
-                _place_over(staged, path, seen, busy_s)
+                _keep_and_place_over(staged, path, kept, seen, busy_s)
         sync(path.parent)
     except sqlite3.Error as error:
         cause = cause_of(error)
@@ -92,6 +92,17 @@ def _take_log_away(path: Path, kept: Path) -> None:
     if log.exists():
         log.replace(kept.with_name(f"{kept.name}-wal"))
     path.with_name(f"{path.name}-shm").unlink(missing_ok=True)
+
+
+def _keep_and_place_over(staged: Path, path: Path, kept: Path, seen: FeedMark | None, busy_s: float) -> None:
+    copied = staged.with_name(kept.name)
+    copy(path, copied, busy_s=busy_s)
+    copied.replace(kept)
+    try:
+        _place_over(staged, path, seen, busy_s)
+    except BaseException:
+        kept.unlink(missing_ok=True)  # it is still the store, and needs no copy
+        raise
 
 
 def _mark(path: Path, busy_s: float) -> FeedMark:

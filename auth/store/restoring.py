@@ -1,16 +1,20 @@
-"""Steps of a restore, inside the restored copy: keys, codes and steps that its owner may have used since."""
+"""Steps of a restore, inside the restored copy: what the present store knows is written into it."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from typing import Final
 
 from sqlalchemy import delete, func, insert, select, update
 
-from auth.store import keychecks
+from auth.store import identities, keychecks
 from auth.store.deeds import update_account
 from auth.store.engine import Tx
-from auth.store.known import RecoveryCode
-from auth.store.schema import account, recovery_code
+from auth.store.known import Line, RecoveryCode
+from auth.store.rows import ChangeKind
+from auth.store.schema import account, audit, gate, recovery_code
+
+_DEEDS: Final = frozenset(kind.value for kind in ChangeKind)
 
 
 def remember_key(tx: Tx, key_id: str, check_value: bytes) -> None:
@@ -44,3 +48,26 @@ def spend_steps(tx: Tx, account_id: str, step: int) -> None:
     row = tx.execute(seeded).one_or_none()
     if row is not None and (row.last_step is None or row.last_step < step):
         update_account(tx, account_id, last_step=step)
+
+
+def put_upstream(tx: Tx, account_id: str, lines: Iterable[Line]) -> None:
+    """Let the account be at the servers behind who these rows say, with their secrets and tokens."""
+    identities.bury(tx, account_id)
+    for line in lines:
+        tx.execute(insert(gate.tables[line.table]).values(**line.values))
+
+
+def append_audit(tx: Tx, trail: Sequence[Line]) -> None:
+    """Append what `trail` says after the last line of this one; where the two are not one trail, nothing.
+
+    Deeds that a newer version wrote are left out: this one could not read its trail any more.
+    """
+    last = tx.execute(select(audit).order_by(audit.c.id.desc()).limit(1)).mappings().one_or_none()
+    if last is not None and dict(last) not in (line.values for line in trail):
+        return
+    reached = 0 if last is None else last["id"]
+    rows = [
+        dict(line.values) for line in trail if line.values["id"] > reached and line.values["deed"] in _DEEDS
+    ]
+    if rows:
+        tx.execute(insert(audit), rows)

@@ -7,6 +7,7 @@ the new one, and the same restore can be run again.
 
 from __future__ import annotations
 
+import sqlite3
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -16,6 +17,7 @@ from pathlib import Path
 from auth.deed import Actor
 from auth.restoring import Restored, Terms, decide
 from auth.seal import KeyRing
+from auth.store.copies import copy
 from auth.store.engine import BUSY_S
 from auth.store.errors import StoreUnavailable
 from auth.store.known import Found, Known, known, look
@@ -31,6 +33,7 @@ from config.problems import ConfigErrors, Problem
 from proxy.archive.backup import Backup
 from proxy.archive.container import ArchiveError
 from proxy.archive.gathering import missing_here, put_back
+from proxy.archive.workspace import workspace
 from proxy.opening import key_problems
 
 
@@ -117,9 +120,11 @@ class Restore:
         try:
             found = look(path, busy_s=BUSY_S)
             if self._activity is not None and found is not Found.WHOLE:
-                kept = _kept(path, self._request.at)
-                place(self._activity, path, found, kept=kept, busy_s=BUSY_S)
-        except (StoreUnavailable, OSError):
+                with workspace(path.parent) as folder:  # it may lie on another disk
+                    copy(self._activity, folder / path.name, busy_s=BUSY_S)
+                    kept = _kept(path, self._request.at)
+                    place(folder / path.name, path, found, kept=kept, busy_s=BUSY_S)
+        except (StoreUnavailable, sqlite3.Error, OSError):
             return False
         return True
 

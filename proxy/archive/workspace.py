@@ -16,30 +16,40 @@ from pathlib import Path
 from typing import Final
 
 _PREFIX: Final = ".wicketgate-"
+_FOLDER: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 
 
 @contextmanager
 def workspace(beside: Path) -> Iterator[Path]:
     """Make the folder, mode 0700, in the folder `beside`, and remove it in the end. Raises OSError."""
     _sweep(beside)
-    folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=beside))
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    folder, descriptor = _make(beside)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_SH)
         yield folder
     finally:
         os.close(descriptor)
         shutil.rmtree(folder, ignore_errors=True)
 
 
+def _make(beside: Path) -> tuple[Path, int]:
+    """Make a folder and lock it; another one if it was swept away between the two."""
+    while True:
+        folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=beside))
+        with suppress(FileNotFoundError):
+            descriptor = os.open(folder, _FOLDER)
+            fcntl.flock(descriptor, fcntl.LOCK_SH)
+            if folder.exists():
+                return folder, descriptor
+            os.close(descriptor)
+
+
 def _sweep(beside: Path) -> None:
-    """Remove what killed processes left; a folder that was made a moment ago is empty and not missed."""
+    """Remove what killed processes left: folders that nobody holds."""
     for folder in beside.glob(f"{_PREFIX}*"):
         with suppress(OSError):
-            descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+            descriptor = os.open(folder, _FOLDER | os.O_NOFOLLOW)
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                if any(folder.iterdir()):
-                    shutil.rmtree(folder, ignore_errors=True)
+                shutil.rmtree(folder, ignore_errors=True)
             finally:
                 os.close(descriptor)

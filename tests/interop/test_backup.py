@@ -4,15 +4,12 @@ The gate really serves, commands run in processes of their own, and a restore is
 """
 
 import os
-import random
-import secrets
 import shutil
 import subprocess
 import threading
-import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -146,63 +143,6 @@ def busy(gate: Serving, phone: str, dial) -> Iterator[None]:
             over.set()
     for each in running:
         each.result()
-
-
-# --- killed -------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def disaster(tmp_path_factory) -> tuple[House, Path]:
-    """A store with an app password, a backup of it, and one more app password since."""
-    folder = tmp_path_factory.mktemp("killed")
-    house = make_gate(folder / "w")
-    house.ask("account", "add", PRINTER, "--service")
-    create = ("password", "create", PRINTER, "--scope", "mail", "--operator", "--label")
-    house.ask(*create, "phone")
-    house.ask("backup", str(folder / "b"))
-    house.ask(*create, "since")
-    return house, folder / "b"
-
-
-def test_killed_at_any_moment_the_old_store_is_there_or_the_new_one(disaster, tmp_path):
-    seed = secrets.randbits(32)
-    print(f"seed {seed}")  # pytest shows it when the test fails
-    draw, (first, backup) = random.Random(seed), disaster
-    began = time.monotonic()
-    begin(first.copy(tmp_path / "timed"), backup).wait(timeout=60)
-    whole, seen = time.monotonic() - began, set()
-    for number in range(KILLS):
-        house = first.copy(tmp_path / str(number))
-        process = begin(house, backup)
-        with suppress(subprocess.TimeoutExpired):
-            process.wait(timeout=draw.uniform(0.3, 1.1) * whole)
-        process.kill()
-        process.wait(timeout=60)
-        seen.add(one_or_the_other(house))
-        restore(house, backup)
-        assert one_or_the_other(house) == "new"
-        assert [path.name for path in (house.file.parent / "data").iterdir() if path.name[0] == "."] == []
-        shutil.rmtree(house.file.parent)
-    assert seen <= {"old", "new"}
-
-
-def begin(house: House, backup: Path) -> subprocess.Popen:
-    return subprocess.Popen(
-        [WICKETGATE, "-c", house.file, "restore", backup, "--replace", "--yes"],
-        stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-    )  # fmt: skip
-
-
-def one_or_the_other(house: House) -> str:
-    """Say which store is there; anything between the two is neither."""
-    assert house.run("check").exit_code == 0
-    rows = {row["label"]: row["ended_why"] for row in house.ask("password", "history", PRINTER)}
-    with raw(house.file.parent / "data") as store:
-        assert store.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
-    if rows == {"phone": None, "since": None}:
-        return "old"
-    assert rows == {"phone": "restored from a backup"}
-    return "new"
 
 
 # --- as docs/backup.md says ---------------------------------------------------------------------------------

@@ -13,7 +13,8 @@ from auth.store.copies import copy
 from auth.store.known import Known, known
 from auth.store.rows import ChangeKind, RevokedWhy
 from auth.store.store import Store
-from support.office import ALICE, BOB, OPERATOR, OWNER, Office, office, refusal, urls, wish
+from scopes.model import Identity, IdentityKind, Service
+from support.office import ALICE, BOB, OPERATOR, OWNER, Office, office, raw, refusal, urls, wish
 
 NEW = Secret("another horse battery")
 
@@ -226,6 +227,54 @@ async def test_where_nothing_is_known_codes_that_may_be_used_are_spent(tmp_path,
                 assert await refusal(by_recovery) is Problem.WRONG_PROOF
             copied.clock.now += 3600
             await copied.accounts.mint(ALICE, wish("z"), OWNER, copied.proof())
+
+
+async def test_who_an_account_is_upstream_is_as_the_present_store_has_it(tmp_path):
+    stored, own = Identity(login="a.liddell", kind=IdentityKind.STORED), Secret("own")
+    async with office(tmp_path) as here:
+        await here.person()
+        await here.person(BOB)
+        for email in (ALICE, BOB):
+            await here.accounts.identities.set(email, Service.IMAP, stored, Secret("old"), OPERATOR)
+        folder = back_up(here)
+        await here.accounts.identities.set(ALICE, Service.IMAP, stored, own, OPERATOR)
+        await here.accounts.identities.clear(BOB, Service.IMAP, OPERATOR)
+        with raw(tmp_path) as store:
+            store.execute("INSERT INTO oauth_token SELECT id, 'x', 'k1', x'00', 1, 2, 3, 4 FROM account")
+        await restored(here, folder, knows=present(here))
+        ids = {email: (await here.accounts.find(email)).id for email in (ALICE, BOB)}
+    async with office(folder) as copied:
+        secret = await copied.accounts.identities.secret(ids[ALICE], Service.IMAP)
+        assert secret == own
+        assert await copied.accounts.identities.secret(ids[BOB], Service.IMAP) is None
+        with raw(folder) as store:
+            assert len(store.execute("SELECT * FROM oauth_token").fetchall()) == 2
+
+
+async def test_the_audit_trail_goes_on(tmp_path):
+    async with office(tmp_path) as here:
+        await here.enrolled()
+        folder = back_up(here)
+        await here.mint("phone")
+        await here.accounts.revoke(ALICE, "phone", OPERATOR)
+        told = await here.accounts.audit()
+        await restored(here, folder, knows=present(here))
+    async with office(folder) as copied:
+        trail = await copied.accounts.audit()
+        assert trail[:-1] == told
+        assert trail[-1].deed is ChangeKind.RESTORED
+
+
+async def test_a_trail_of_another_store_is_none_of_ours(tmp_path):
+    (tmp_path / "other").mkdir()
+    async with office(tmp_path) as here, office(tmp_path / "other") as other:
+        await here.enrolled()
+        await other.enrolled(BOB)
+        await other.mint("phone", BOB)
+        folder, told = back_up(here), await here.accounts.audit()
+        await restored(here, folder, knows=present(other))
+    async with office(folder) as copied:
+        assert (await copied.accounts.audit())[:-1] == told
 
 
 async def test_what_the_backup_has_not_is_named(tmp_path):

@@ -103,6 +103,7 @@ async def test_a_change_made_since_it_was_looked_at_is_not_lost(tmp_path, staged
             place(staged, tmp_path / "gate.db", Found.WHOLE, kept=tmp_path / "kept.db", seen=mark, busy_s=1)
         assert [row.email for row in await here.accounts.all()] == [ALICE]
         assert await here.accounts.active(ALICE) == []
+    assert not (tmp_path / "kept.db").exists()
 
 
 async def test_a_change_can_not_come_between_the_look_and_the_writing(tmp_path, staged):
