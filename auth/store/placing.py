@@ -62,6 +62,18 @@ def place(
     raise StoreUnavailable(cause)
 
 
+def bring(staged: Path, folder: Path, *, busy_s: float) -> Path:
+    """Copy a finished file to another disk, to be placed there. Raises StoreUnavailable and OSError."""
+    brought = folder / staged.name
+    try:
+        copy(staged, brought, busy_s=busy_s)
+    except sqlite3.Error as error:
+        cause = cause_of(error)
+    else:
+        return brought
+    raise StoreUnavailable(cause)
+
+
 def _fold(staged: Path, busy_s: float) -> None:
     """Bring what a log may still hold into the file, so that the file alone is all of it."""
     with closing(connect(staged, busy_s)) as connection:

@@ -7,7 +7,6 @@ the new one, and the same restore can be run again.
 
 from __future__ import annotations
 
-import sqlite3
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -17,12 +16,11 @@ from pathlib import Path
 from auth.deed import Actor
 from auth.restoring import Restored, Terms, decide
 from auth.seal import KeyRing
-from auth.store.copies import copy
 from auth.store.engine import BUSY_S
 from auth.store.errors import StoreUnavailable
 from auth.store.known import Found, Known, known, look
 from auth.store.migrate import History
-from auth.store.placing import place
+from auth.store.placing import bring, place
 from auth.store.store import Store
 from config.fields import url_of
 from config.keys import key_in, read_key
@@ -121,10 +119,9 @@ class Restore:
             found = look(path, busy_s=BUSY_S)
             if self._activity is not None and found is not Found.WHOLE:
                 with workspace(path.parent) as folder:  # it may lie on another disk
-                    copy(self._activity, folder / path.name, busy_s=BUSY_S)
-                    kept = _kept(path, self._request.at)
-                    place(folder / path.name, path, found, kept=kept, busy_s=BUSY_S)
-        except (StoreUnavailable, sqlite3.Error, OSError):
+                    brought = bring(self._activity, folder, busy_s=BUSY_S)
+                    place(brought, path, found, kept=_kept(path, self._request.at), busy_s=BUSY_S)
+        except (StoreUnavailable, OSError):
             return False
         return True
 
