@@ -275,6 +275,7 @@ address = "embedded"
 # A real server instead, for example Postfix, whose SASL lets "gate" act for every account:
 # address = "smtp+starttls://postfix.example.org"    # or smtps://HOST, or unix:/PATH
 # sign_in = { kind = "authzid", user = "gate", secret_file = "upstream.secret" }
+# extensions = ["CHUNKING", "DSN", "SMTPUTF8"]    # those of them that it has, for apps to use
 
 # Contacts and calendars: one server for both, which believes a header of ours. So nobody else may reach it.
 [upstream.contacts]

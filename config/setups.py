@@ -75,6 +75,7 @@ sign_in = { kind = "authzid", user = "gate", secret_file = "upstream.secret" }
 [upstream.smtp]
 address = "smtp+starttls://$server"    # or smtps://HOST
 sign_in = { kind = "authzid", user = "gate", secret_file = "upstream.secret" }
+# extensions = ["CHUNKING", "DSN", "SMTPUTF8"]    # those of them that it has, for apps to use
 """)
 _PROVIDER: Final = Template("""\
 # Not yet tried on the real service. Each account signs in there with an app-specific password that was made

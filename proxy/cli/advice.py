@@ -27,6 +27,7 @@ _HINTS: Final = (
     (r"no secret is stored", "store one: wicketgate account set-upstream EMAIL"),
     (r"stored secret cannot be read", "see that keys.files names the key that it was stored with"),
     (r"refuse[sd] our sign-in", _REFUSED),
+    (r"as its extensions say", "take out of extensions what its EHLO does not list, or let it offer that"),
     (r"XCLIENT", "let the server offer XCLIENT to the gate, or take client_address out"),
     (r"did not answer in time", "see the server's own log; it answered nothing within the gate's limit"),
 )

@@ -6,7 +6,7 @@ For the administrator, outside of any session: nothing here is told to clients. 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from auth.secret import Secret
@@ -91,7 +91,11 @@ async def probe(config: Config, behind: Behind, safes: Safes) -> None:
         await _ask_dav(told, person)
     else:
         kind = sign_in_as(told, _service(told), safes)
-        await _sign_in(config, told, person, kind)
+        offered = await _sign_in(config, told, person, kind)
+        promised = told.extensions if isinstance(told, SmtpTable) else ()
+        if lacking := [each for each in promised if each not in offered]:
+            what = f"{told.address} does not offer {', '.join(lacking)}, as its extensions say"
+            raise UpstreamFailure(what)
 
 
 async def takes_directly(config: Config, behind: Behind, password: Secret) -> bool:
@@ -133,13 +137,17 @@ def _service(told: ImapTable | SmtpTable) -> Service:
 
 async def _sign_in(
     config: Config, told: ImapTable | SmtpTable, person: Person, kind: SignInAs | None
-) -> None:
+) -> Collection[str]:
+    """Sign in and leave; give the extensions that a submission server offers."""
     place = place_of(told)
     if isinstance(told, SmtpTable):
         smtp = SmtpUpstream(place=place, sign_in_as=kind, name=config.server.public_host)
-        (await smtp.sign_in(person.grant)).connection.abort()
-    elif kind is not None:
+        signed_in = await smtp.sign_in(person.grant)
+        signed_in.connection.abort()
+        return signed_in.extensions
+    if kind is not None:
         (await ImapUpstream(place=place, sign_in_as=kind).sign_in(person.grant)).connection.abort()
+    return ()
 
 
 async def _ask_dav(told: DavTable, person: Person) -> None:

@@ -11,6 +11,7 @@ from support.dovecot import running_dovecot
 from support.dovecot_config import DovecotOptions
 from support.mail_servers import make_mail_gate, signing_in, upstream
 from support.postfix import running_postfix
+from support.postfix_config import PostfixOptions
 
 ALICE = "alice@example.org"
 OWN = "what-alice-chose"
@@ -117,6 +118,25 @@ def test_what_fails_is_named_with_what_to_change(house, dovecot, tmp_path, chang
     assert said[1].startswith("hint: ")
     assert hint in said[1]
     assert "not the secret" not in done.output
+
+
+def test_an_extension_that_the_server_does_not_offer_is_named(tmp_path, dovecot):
+    """Clients would be offered it, and refused when they use it."""
+    with running_postfix(dovecot, PostfixOptions(more=("smtpd_discard_ehlo_keywords = chunking",))) as server:
+        sign_in = signing_in(tmp_path, dovecot.secret)
+        house = make_mail_gate(
+            tmp_path / "gate",
+            upstream(f"imaps://localhost:{dovecot.imaps}", dovecot.ca_file, sign_in),
+            upstream(
+                f"smtps://localhost:{server.ports.submissions}", server.ca_file, sign_in,
+                'extensions = ["CHUNKING", "DSN", "SMTPUTF8"]',
+            ),
+        )  # fmt: skip
+        house.add(ALICE)
+        done = house.run("check", "--connect")
+    assert done.exit_code == 1
+    assert "does not offer CHUNKING, as its extensions say" in done.stderr
+    assert "take out of extensions" in done.stderr
 
 
 def test_the_options_go_together(house):
