@@ -178,8 +178,10 @@ ACTIVITY_PENDING: Final = 10_000
 """Records kept while the activity store cannot be written."""
 STOP_S: Final = 0.5
 """What connections get to end by themselves when the server stops, and then to hear BYE."""
-STOP_UNDER_WAY_S: Final = 30.0
-"""What a message or a request under way gets to be finished when the server stops."""
+STOP_UNDER_WAY_S: Final = 25.0
+"""What a message or a request under way gets to be finished when the server stops; all ends within 30 s."""
+RELOAD_GRACE_S: Final = 60.0
+"""How long what an earlier configuration made is kept for sign-ins that began with it; they end sooner."""
 
 # --- DAV, the front-end (RFC 9110, RFC 9112) -----------------------------------------------------------
 

@@ -14,6 +14,7 @@ from config.models import Config
 from proxy.cli.advice import advice
 from proxy.opening import key_ring, open_store
 from proxy.server.probing import Behind, Person, probe, servers, takes_directly
+from proxy.server.providers import safes_of
 from proxy.server.sign_ins import Safes
 from proxy.upstreams.place import UpstreamFailure
 
@@ -48,13 +49,15 @@ async def look(config: Config, email: str | None, primary: Secret | None) -> lis
     """
     keys = key_ring(config)
     store = await open_store(config, keys)
+    safes = safes_of(config, store, keys)
     try:
         identities = Identities(store, keys, time.time)
-        safes = Safes(secrets=identities)
         behind = servers(config, await _people(store, identities, email))
         wanted = [each for each in behind if email is None or each.person]
         return [await _look_at(config, each, safes, primary) for each in wanted]
     finally:
+        for tokens in safes.tokens.values():
+            await tokens.close()
         await store.close()
 
 

@@ -13,6 +13,7 @@ import click
 
 from auth.store.errors import StoreUnavailable
 from config.inspect import inspect
+from config.load import load
 from config.private import PrivateFileError
 from config.problems import ConfigErrors, Problem
 from proxy.cli.app import Invocation
@@ -43,7 +44,7 @@ def serve(invocation: Invocation) -> None:
 
     try:
         run(
-            serve_gate(config, ready=ready),
+            serve_gate(config, ready=ready, reread=lambda: load(invocation.file().absolute())),
             form=LogFormat(config.log.format),
             level=logging.getLevelNamesMapping()[config.log.level.upper()],
         )

@@ -65,9 +65,11 @@ class AcceptLoop:
         self.port: int = 0 if sock.family == socket.AF_UNIX else sock.getsockname()[1]
         """The TCP port it listens on."""
         self._accept = accept or sock.accept
-        self._handler = handler
+        self.handler = handler
+        """Serves each new connection; another one may take its place."""
+        self.balancers = balancers or Balancers()
+        """Whose connections begin with a header."""
         self._strangers = strangers
-        self._balancers = balancers or Balancers()
         self._loop = asyncio.get_running_loop()
         self._tasks: set[asyncio.Task[None]] = set()
         self._pause: asyncio.TimerHandle | None = None
@@ -127,7 +129,7 @@ class AcceptLoop:
             sock.close()
             return
         connection = Connection(sock, peer=peer)
-        connection.unannounced = peer in self._balancers
+        connection.unannounced = peer in self.balancers
         if not self._counted(connection):
             return
         task = self._loop.create_task(self._serve(connection))
@@ -137,13 +139,13 @@ class AcceptLoop:
     async def _serve(self, connection: Connection) -> None:
         try:
             if not connection.unannounced or await self._announced(connection):
-                await self._handler(connection)
+                await self.handler(connection)
         except ConnectionLost as cause:
             _log.debug("connection %s lost: %s", connection.id, cause)
 
     async def _announced(self, connection: Connection) -> bool:
         """Hear from the load balancer whose connection it is, and count it as theirs. False: it is closed."""
-        header = await self._balancers.header_of(connection)
+        header = await self.balancers.header_of(connection)
         if header is None or isinstance(header, Bad):
             if header is not None:  # a look whether we listen is closed without a word, every few seconds
                 what = "connection %s from load balancer %s closed: %s"

@@ -1,4 +1,4 @@
-"""The servers behind the gate, made from the config. The built-in ones are started and stopped here."""
+"""The servers behind the gate, made from the config."""
 
 from __future__ import annotations
 
@@ -10,13 +10,11 @@ from config.upstream import ImapUpstream as ImapTable
 from config.upstream import SmtpUpstream as SmtpTable
 from config.upstream import Upstream
 from proxy.dav.upstream import DavUpstream
-from proxy.embedded.children import EmbeddedDav, EmbeddedDelivery, EmbeddedMail
-from proxy.embedded.recipients import Mailboxes, lookup_in
 from proxy.imap import upstream as imap
 from proxy.imap.upstream import ImapUpstream
 from proxy.net.tls import CertificateFiles, client_context
+from proxy.server.built_in import BuiltIn
 from proxy.server.errors import ServeError
-from proxy.server.places import dav_folder, mail_folder
 from proxy.server.sign_ins import Safes, sign_in_as
 from proxy.smtp import upstream as smtp
 from proxy.smtp.upstream import SmtpUpstream
@@ -28,16 +26,12 @@ from proxy.upstreams.telling import Telling
 from scopes.model import Service
 
 
-async def imap_upstream(
-    config: Config, stack: AsyncExitStack, safes: Safes
-) -> ByDomain[imap.SignedIn] | None:
+async def imap_upstream(config: Config, built_in: BuiltIn, safes: Safes) -> ByDomain[imap.SignedIn] | None:
     """Make the way to the IMAP servers behind."""
     told = config.upstream.imap
     usual = None
     if told is not None and told.address.kind is AddressKind.EMBEDDED:
-        mail = EmbeddedMail(mail_folder(config))
-        stack.push_async_callback(mail.stop)
-        await mail.start()
+        mail = await built_in.mail()
         place = Place(address=told.address, embedded_socket=lambda: mail.socket_path)
         usual = ImapUpstream(place=place, sign_in_as=Authzid(user=mail.user, secret=mail.secret))
     elif told is not None:
@@ -55,15 +49,13 @@ def _imap(told: ImapTable, safes: Safes) -> ImapUpstream:
 
 
 async def submission_upstream(
-    config: Config, stack: AsyncExitStack, safes: Safes, mailboxes: Mailboxes
+    config: Config, built_in: BuiltIn, safes: Safes
 ) -> ByDomain[smtp.SignedIn] | None:
-    """Make the way to the submission servers behind; the built-in one finds its recipients in `mailboxes`."""
+    """Make the way to the submission servers behind."""
     told, name = config.upstream.smtp, config.server.public_host
     usual = None
     if told is not None and told.address.kind is AddressKind.EMBEDDED:
-        delivery = EmbeddedDelivery(mail_folder(config), lookup_in(mailboxes))
-        stack.push_async_callback(delivery.stop)
-        await delivery.start()
+        delivery = await built_in.delivery()
         place = Place(address=told.address, embedded_socket=lambda: delivery.socket_path)
         kind = Authzid(user=delivery.user, secret=delivery.secret)
         usual = SmtpUpstream(place=place, sign_in_as=kind, name=name)
@@ -82,15 +74,13 @@ def _smtp(told: SmtpTable, safes: Safes, name: str) -> SmtpUpstream:
     )
 
 
-async def dav_upstream(config: Config, stack: AsyncExitStack) -> DavUpstream | None:
-    """Make the way to the server of contacts and calendars behind."""
+async def dav_upstream(config: Config, built_in: BuiltIn, stack: AsyncExitStack) -> DavUpstream | None:
+    """Make the way to the server of contacts and calendars behind; `stack` closes what it keeps open."""
     told = config.upstream.dav
     if told is None:
         return None
     if told.address.kind is AddressKind.EMBEDDED:
-        dav = EmbeddedDav(dav_folder(config))
-        stack.push_async_callback(dav.stop)
-        await dav.start()
+        dav = await built_in.dav()
         place = Place(address=told.address, embedded_socket=lambda: dav.socket_path)
         upstream = DavUpstream(place, header=dav.header, login=login_template("{email}"))
     elif told.sign_in is None:

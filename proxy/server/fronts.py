@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
+from auth.seal import KeyRing
 from auth.store.store import Store
 from config.models import Config
 from config.upstream import SmtpUpstream
@@ -19,10 +20,12 @@ from proxy.failures import House
 from proxy.imap.front_end import ImapFrontEnd
 from proxy.imap.ports import Settings as ImapSettings
 from proxy.net.certificates import Certificates
+from proxy.net.tls import CertificateFiles
 from proxy.ports import Ports
 from proxy.server.behind import dav_upstream, imap_upstream, submission_upstream
+from proxy.server.built_in import BuiltIn
 from proxy.server.listening import Handler
-from proxy.server.sign_ins import Safes
+from proxy.server.providers import safes_of
 from proxy.smtp.data import BareNewlines
 from proxy.smtp.front_end import SubmissionFrontEnd
 from proxy.smtp.offer import Extra, Offer, extras_of_all
@@ -38,29 +41,47 @@ PROTOCOLS: Final = (_IMAP, _HTTP)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Stores:
-    """The store, and what is kept in it for the servers behind."""
+class Foundation:
+    """What stands for the life of the process, whatever the configuration says later."""
 
+    config: Config
+    """The one it was started with."""
+    ports: Ports
+    certificates: Certificates
     store: Store
-    safes: Safes
+    keys: KeyRing
+    built_in: BuiltIn
 
 
-async def front_ends(
-    config: Config, stack: AsyncExitStack, ports: Ports, certificates: Certificates, stores: Stores
-) -> dict[str, Handler]:
-    """Make all, by the keys of `[listen]`; what has no server behind is not there."""
+def certificate_files(config: Config) -> list[CertificateFiles]:
+    """Give the certificates of the listeners."""
+    return [
+        CertificateFiles(names=each.names, certificate=each.certificate, key=each.key)
+        for each in config.tls.certificate
+    ]
+
+
+async def front_ends(config: Config, stack: AsyncExitStack, base: Foundation) -> dict[str, Handler]:
+    """Make all, by the keys of `[listen]`; what has no server behind is not there.
+
+    `stack` closes what is made. Raises ServeError, PrivateFileError and CertificateProblem.
+    """
+    ports, certificates, built_in = base.ports, base.certificates, base.built_in
+    safes = safes_of(config, base.store, base.keys)
+    for tokens in safes.tokens.values():
+        stack.push_async_callback(tokens.close)
     house = House(host=config.server.public_host, portal_url=config.server.portal_url)
     handlers: dict[str, Handler] = {}
-    if (imap := await imap_upstream(config, stack, stores.safes)) is not None:
+    if (imap := await imap_upstream(config, built_in, safes)) is not None:
         settings = ImapSettings(house=house, tls=lambda: certificates.context(_IMAP))
         mail = ImapFrontEnd(ports, imap, settings)
         handlers["imaps"] = partial(mail.handle, implicit_tls=True)
         handlers["imap"] = partial(mail.handle, implicit_tls=False)
-    if (smtp := await submission_upstream(config, stack, stores.safes, stores.store)) is not None:
-        submission = SubmissionFrontEnd(ports, smtp, _submission(config, house, certificates, stores.store))
+    if (smtp := await submission_upstream(config, built_in, safes)) is not None:
+        submission = SubmissionFrontEnd(ports, smtp, _submission(config, house, certificates, base.store))
         handlers["submissions"] = partial(submission.handle, implicit_tls=True)
         handlers["submission"] = partial(submission.handle, implicit_tls=False)
-    if (dav := await dav_upstream(config, stack)) is not None:
+    if (dav := await dav_upstream(config, built_in, stack)) is not None:
         authorities = Authorities(config.tls.covers)
         wall = Wall(dav.ask, authorities=authorities, served=_served(config))
         told = DavSettings(

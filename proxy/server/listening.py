@@ -5,8 +5,8 @@ from __future__ import annotations
 import errno
 import os
 import socket
-from collections.abc import Awaitable, Callable, Mapping
-from contextlib import AsyncExitStack
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 
 from config.address import Listen
@@ -18,6 +18,9 @@ from proxy.net.strangers import Strangers
 from proxy.server.errors import ServeError
 
 Handler = Callable[[Connection], Awaitable[None]]
+
+_Spot = tuple[Listen, str, int]
+"""A place, what it is for where that is part of it (any free port), and which of those that are alike."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,39 +37,73 @@ class Bound:
         return " ".join(f"{kind.name}={getattr(self, kind.name)}" for kind in fields(self))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Listening:
-    """What accepts, by the keys of `[listen]`."""
+    """What accepts. Places may come and go while it does; connections that are there stay."""
 
-    loops: Mapping[str, list[AcceptLoop]]
+    def __init__(self, strangers: Strangers) -> None:
+        self._strangers = strangers
+        self._loops: dict[_Spot, tuple[str, AcceptLoop]] = {}
+        self._retired: list[AcceptLoop] = []
 
     @property
     def all(self) -> list[AcceptLoop]:
-        """Every loop."""
-        return [loop for loops in self.loops.values() for loop in loops]
+        """Every loop, those that accept no more and still have connections too."""
+        return [*(loop for _, loop in self._loops.values()), *self._retired]
 
     @property
     def bound(self) -> Bound:
         """The ports."""
-        return Bound(**{kind: tuple(loop.port for loop in loops) for kind, loops in self.loops.items()})
+        ports: dict[str, tuple[int, ...]] = {kind.name: () for kind in fields(Bound)}
+        for kind, loop in self._loops.values():
+            ports[kind] = (*ports[kind], loop.port)
+        return Bound(**ports)
+
+    def change(self, listeners: Listeners, handlers: Mapping[str, Handler]) -> None:
+        """Listen at these places and no others, `handlers` by the keys of `[listen]`.
+
+        All are open before the first one accepts; raises ServeError with everything as it was.
+        """
+        balancers = Balancers(networks=listeners.proxy_protocol)
+        wanted = dict(_spots(listeners))
+        new = self._opened([spot for spot in wanted if spot not in self._loops], wanted, handlers)
+        loops = {spot: new[spot] if spot in new else self._loops[spot][1] for spot in wanted}
+        gone = [loop for spot, (_, loop) in self._loops.items() if spot not in wanted]
+        for spot, loop in loops.items():
+            loop.handler, loop.balancers = handlers[wanted[spot]], balancers
+            loop.start()
+        for loop in gone:
+            loop.stop()
+        self._loops = {spot: (wanted[spot], loop) for spot, loop in loops.items()}
+        self._retired = [loop for loop in (*self._retired, *gone) if loop.connections]
+
+    def stop(self) -> None:
+        """Accept no more; connections go on."""
+        for loop in self.all:
+            loop.stop()
+
+    def _opened(
+        self, spots: Sequence[_Spot], kinds: Mapping[_Spot, str], handlers: Mapping[str, Handler]
+    ) -> dict[_Spot, AcceptLoop]:
+        """Listen, without accepting yet."""
+        opened: dict[_Spot, AcceptLoop] = {}
+        try:
+            for spot in spots:
+                opened[spot] = AcceptLoop(_bind(spot[0]), handlers[kinds[spot]], self._strangers)
+        except BaseException:
+            for loop in opened.values():
+                loop.stop()
+            raise
+        return opened
 
 
-def open_listeners(
-    listeners: Listeners, handlers: Mapping[str, Handler], strangers: Strangers, stack: AsyncExitStack
-) -> Listening:
-    """Listen everywhere, then accept. `handlers` are by the keys of `[listen]`. Raises ServeError."""
-    balancers = Balancers(networks=listeners.proxy_protocol)
-    loops: dict[str, list[AcceptLoop]] = {}
+def _spots(listeners: Listeners) -> Iterator[tuple[_Spot, str]]:
+    """Give each place with its kind; a place that stands there twice (any free port) is two."""
+    seen: Counter[tuple[Listen, str]] = Counter()
     for kind, places in listeners.places.items():
-        loops[kind] = []
         for place in places:
-            loop = AcceptLoop(_bind(place), handlers[kind], strangers, balancers=balancers)
-            stack.callback(loop.stop)
-            loops[kind].append(loop)
-    listening = Listening(loops=loops)
-    for loop in listening.all:
-        loop.start()
-    return listening
+            alike = (place, "" if place.port else kind)
+            yield (*alike, seen[alike]), kind
+            seen[alike] += 1
 
 
 def _bind(place: Listen) -> socket.socket:

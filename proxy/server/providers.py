@@ -1,15 +1,20 @@
-"""The OAuth 2 providers of the config, ready to be asked."""
+"""The OAuth 2 providers of the config, ready to be asked, and what accounts have for the servers behind."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 
+from auth.identities import Identities
 from auth.oauth_tokens import OAuthTokens
+from auth.seal import KeyRing
 from auth.secret import Secret
+from auth.store.store import Store
 from config.models import Config
 from config.oauth2 import OAuth2
 from config.private import read_secret_text
 from proxy.net.tls import client_context
+from proxy.server.sign_ins import Safes
 from proxy.upstreams.oauth2.http import Poster
 from proxy.upstreams.oauth2.provider import Provider
 from proxy.upstreams.oauth2.tokens import AccessTokens
@@ -44,3 +49,9 @@ def access_tokens(config: Config, tokens: OAuthTokens) -> Mapping[str, AccessTok
         name: AccessTokens(provider_of(name, told), poster_of(told), tokens.vault(name))
         for name, told in config.oauth2.items()
     }
+
+
+def safes_of(config: Config, store: Store, keys: KeyRing) -> Safes:
+    """Give where accounts have what they show upstream. Close its tokens; raises as `access_tokens`."""
+    tokens = access_tokens(config, OAuthTokens(store, keys, time.time))
+    return Safes(secrets=Identities(store, keys, time.time), tokens=tokens)

@@ -16,8 +16,6 @@ from collections.abc import Callable
 from contextlib import AsyncExitStack
 
 from auth.gate import Gate
-from auth.identities import Identities
-from auth.oauth_tokens import OAuthTokens
 from auth.store.store import Store
 from auth.throttle import AddressThrottle
 from config.models import Config
@@ -25,41 +23,49 @@ from proxy.activity import Activity
 from proxy.limits import STOP_S, STOP_UNDER_WAY_S
 from proxy.net.certificates import Certificates
 from proxy.net.strangers import Strangers
-from proxy.net.tls import CertificateFiles
 from proxy.opening import key_ring, make_hasher, open_store
 from proxy.ports import Ports
 from proxy.process import Stop, on_signal
+from proxy.server.built_in import BuiltIn
 from proxy.server.errors import ServeError
-from proxy.server.fronts import PROTOCOLS, Stores, front_ends
-from proxy.server.listening import Bound, Listening, open_listeners
+from proxy.server.fronts import PROTOCOLS, Foundation, certificate_files, front_ends
+from proxy.server.listening import Bound, Listening
+from proxy.server.notifying import READY, STOPPING, notify
 from proxy.server.places import workers_folder
-from proxy.server.providers import access_tokens
-from proxy.server.sign_ins import Safes
+from proxy.server.reloading import Generation, Reloader, Reread
 from proxy.sessions import Registry
 from proxy.worker import Worker, WorkerLock
 
 log = logging.getLogger(__name__)
 
 
-async def serve(config: Config, *, ready: Callable[[Bound], None] | None = None) -> None:
-    """Serve until SIGINT or SIGTERM. `ready` is called once every listener answers."""
+async def serve(
+    config: Config, *, ready: Callable[[Bound], None] | None = None, reread: Reread | None = None
+) -> None:
+    """Serve until SIGINT or SIGTERM. `ready` is called once every listener answers.
+
+    On SIGHUP the configuration is read again by `reread`; without one the certificates alone are.
+    """
     async with AsyncExitStack() as stack:
         stop = Stop.on_signals(stack)
-        bound = (await _start(config, stack, stop)).bound
+        bound = (await _start(config, stack, stop, reread)).bound
         log.info("serving %s", bound)
+        notify(READY)
         if ready is not None:
             ready(bound)
         await stop.wait()
         log.info("stopping")
+        notify(STOPPING)
     if stop.fault is not None:
         raise ServeError(
             f"a part of the server ended: {stop.fault}", "please report this line; start it again"
         )
 
 
-async def _start(config: Config, stack: AsyncExitStack, stop: Stop) -> Listening:
+async def _start(config: Config, stack: AsyncExitStack, stop: Stop, reread: Reread | None) -> Listening:
     """Start every part; what is started last is taken down first."""
-    certificates = _certificates(config, stack, stop)
+    certificates = Certificates(certificate_files(config), PROTOCOLS)
+    stop.run_beside(stack, "certificates", certificates.follow())
     keys = key_ring(config)
     store = await open_store(config, keys)
     stack.push_async_callback(store.close)
@@ -73,29 +79,28 @@ async def _start(config: Config, stack: AsyncExitStack, stop: Stop) -> Listening
     ports = Ports(
         gate=Gate(store, hasher, keys, throttle), registry=registry, recorder=activity, strangers=strangers
     )
-    tokens = access_tokens(config, OAuthTokens(store, keys, time.time))
-    for each in tokens.values():
-        stack.push_async_callback(each.close)
-    safes = Safes(secrets=Identities(store, keys, time.time), tokens=tokens)
-    handlers = await front_ends(config, stack, ports, certificates, Stores(store=store, safes=safes))
+    base = Foundation(
+        config=config,
+        ports=ports,
+        certificates=certificates,
+        store=store,
+        keys=keys,
+        built_in=BuiltIn(config, stack, store),
+    )
+    first = Generation(config, AsyncExitStack())
+    listening = Listening(strangers)
+    reloader = Reloader(base, listening, first, reread)
+    stack.push_async_callback(reloader.close)
+    handlers = await front_ends(config, first.stack, base)
     await _start_worker(config, stack, stop, store, registry)
     stack.push_async_callback(activity.flush)
     stop.run_beside(stack, "history", activity.write())
-    listening = open_listeners(config.listen, handlers, strangers, stack)
+    stack.callback(listening.stop)
+    listening.change(config.listen, handlers)
     stack.push_async_callback(_close, listening, registry)
+    on_signal(stack, signal.SIGHUP, reloader.ask)
+    stop.run_beside(stack, "configuration", reloader.follow())
     return listening
-
-
-def _certificates(config: Config, stack: AsyncExitStack, stop: Stop) -> Certificates:
-    """Read the certificates, and again on SIGHUP and when their files change."""
-    files = [
-        CertificateFiles(names=each.names, certificate=each.certificate, key=each.key)
-        for each in config.tls.certificate
-    ]
-    certificates = Certificates(files, PROTOCOLS)
-    on_signal(stack, signal.SIGHUP, certificates.reload)
-    stop.run_beside(stack, "certificates", certificates.follow())
-    return certificates
 
 
 async def _start_worker(
@@ -111,8 +116,7 @@ async def _start_worker(
 
 async def _close(listening: Listening, registry: Registry) -> None:
     """Accept no more and end what is going on; a message or a request under way is finished first."""
-    for loop in listening.all:
-        loop.stop()
+    listening.stop()
     registry.stop()
     if not await registry.settled(STOP_UNDER_WAY_S):
         log.warning("ending what was under way for %.0f s more", STOP_UNDER_WAY_S)

@@ -46,14 +46,14 @@ def test_a_renewed_certificate_is_shown_after_sighup_and_sessions_go_on(gate, di
         (tls / name).unlink()
         shutil.copyfile(source, tls / name)
     gate.process.send_signal(signal.SIGHUP)
-    gate.log.wait_for("certificates read again")
+    gate.log.wait_for("configuration read again")
     after = shown(gate)
     assert after == ssl.PEM_cert_to_DER_cert(renewed.certificate.read_text())
     assert after != before
 
     (tls / "server.pem").write_text("no certificate")
     gate.process.send_signal(signal.SIGHUP)
-    assert "server.pem" in gate.log.wait_for("certificates not changed")
+    assert "server.pem" in gate.log.wait_for("configuration not changed")
     assert shown(gate) == after
     assert session.noop()[0] == "OK"
     session.logout()
