@@ -19,7 +19,7 @@ from config.upstream import SmtpUpstream as SmtpTable
 from proxy.dav.upstream import DavUpstream
 from proxy.imap.upstream import ImapUpstream
 from proxy.limits import UPSTREAM_CONNECT_S
-from proxy.server.behind import place_of
+from proxy.server.behind import place_of, telling_of
 from proxy.server.sign_ins import Safes, sign_in_as
 from proxy.smtp.upstream import SmtpUpstream
 from proxy.upstreams.by_domain import domain_of
@@ -139,14 +139,17 @@ async def _sign_in(
     config: Config, told: ImapTable | SmtpTable, person: Person, kind: SignInAs | None
 ) -> Collection[str]:
     """Sign in and leave; give the extensions that a submission server offers."""
-    place = place_of(told)
+    place, telling = place_of(told), telling_of(told)
     if isinstance(told, SmtpTable):
-        smtp = SmtpUpstream(place=place, sign_in_as=kind, name=config.server.public_host)
+        smtp = SmtpUpstream(
+            place=place, sign_in_as=kind, client_address=telling, name=config.server.public_host
+        )
         signed_in = await smtp.sign_in(person.grant)
         signed_in.connection.abort()
         return signed_in.extensions
     if kind is not None:
-        (await ImapUpstream(place=place, sign_in_as=kind).sign_in(person.grant)).connection.abort()
+        imap = ImapUpstream(place=place, sign_in_as=kind, client_address=telling)
+        (await imap.sign_in(person.grant)).connection.abort()
     return ()
 
 
