@@ -136,6 +136,13 @@ def test_an_activity_file_that_is_damaged_is_left_out(house: House) -> None:
     assert "history of sign-ins are not in it, for they cannot be read" in done.stderr
 
 
+def test_what_the_built_in_servers_keep_is_said_to_be_missing(house: House) -> None:
+    (data(house) / "mail").mkdir()
+    done = house.run("backup", named(house, "b"))
+    said = f"note: what the built-in servers keep is not in it; copy it apart: {data(house) / 'mail'}\n"
+    assert done.stderr.endswith(said)
+
+
 def test_what_a_killed_backup_left_is_taken_away_by_the_next(house: House) -> None:
     killed = house.file.parent / ".wicketgate-killed"
     killed.mkdir(mode=0o700)

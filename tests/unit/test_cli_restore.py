@@ -241,3 +241,17 @@ def test_a_history_that_can_be_read_stays(house: House) -> None:
     house.ask("restore", named(house, "b"), "--replace", "--yes")
     with raw(data(house), "activity.db") as activity:
         assert activity.execute("SELECT client_name FROM last_use").fetchall() == []
+
+
+def test_a_history_elsewhere_is_put_back_there(house: House, tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    history = tmp_path / "elsewhere" / "history.db"
+    text = house.file.read_text("utf-8").replace(
+        "[policy.hashing]", f'[store]\nactivity_url = "sqlite:{history}"\n[policy.hashing]'
+    )
+    house.file.write_text(text, "utf-8")
+    house.ask("password", "list", ALICE)
+    house.ask("backup", named(house, "b"))
+    history.unlink()
+    house.ask("restore", named(house, "b"), "--replace", "--yes")
+    assert [path.name for path in history.parent.iterdir()] == ["history.db"]

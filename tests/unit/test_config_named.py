@@ -13,6 +13,17 @@ ca_file = "behind/ca.pem"
 client_certificate = "behind/gate.pem"
 client_key = "behind/gate.key"
 sign_in = { kind = "authzid", user = "gate", secret_file = "behind/gate.secret" }
+
+[[domain]]
+name = "example.net"
+[domain.upstream.imap]
+address = "imaps://mail.example.net"
+sign_in = { kind = "oauth2", provider = "google" }
+
+[oauth2.google]
+preset = "google"
+client_id = "x"
+client_secret_file = "behind/google.secret"
 """
 
 
@@ -31,5 +42,6 @@ def test_every_file_is_named_once_with_its_key(tmp_path: Path) -> None:
         "upstream.imap.client_certificate": (Path("behind/gate.pem"), False),
         "upstream.imap.client_key": (Path("behind/gate.key"), True),
         "upstream.imap.sign_in.secret_file": (Path("behind/gate.secret"), True),
+        "oauth2.google.client_secret_file": (Path("behind/google.secret"), True),
     }
     assert len(named_files(config)) == len(found)
