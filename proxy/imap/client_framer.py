@@ -98,9 +98,8 @@ class ClientFramer:
 
     def accept(self) -> None:
         """Read the announced literal."""
-        if self._undecided is not None:
-            self._literal = self._undecided.octets
-            self._undecided = None
+        announced, self._undecided = self._undecided, None
+        self._literal = announced.octets if announced else 0
 
     def refuse(self) -> None:
         """Drop the command under way: at once where the client waits, else with all that it sends of it."""

@@ -16,12 +16,12 @@ waits for the client.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum, auto
 from functools import partial
 from typing import Final
 
-from proxy.imap.client_framer import Broken, ClientFramer, Dropped, Event, Line, Octets
+from proxy.imap.client_framer import Announced, Broken, ClientFramer, Dropped, Event, Line, Octets
 from proxy.imap.permitted import Judged, Mode, Verdict, judge, shown
 from proxy.imap.upstream_framer import BadResponse, Kind, Part, UpstreamFramer
 from proxy.limits import (
@@ -44,12 +44,14 @@ class _Stage(Enum):
     GIVING = auto()  # it gets the literal, and what follows
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class _UnderWay:
     """The command with literals that is being passed on; there is one at a time."""
 
     tag: bytes
-    line: Line
+    text: bytes = field(repr=False)
+    """The line before the literal."""
+    literal: Announced
     stage: _Stage = _Stage.WAITING
 
 
@@ -164,7 +166,7 @@ class Watch:
                 self._hang_up(b"* BAD " + why.encode("ascii"))
             case Line(begins=True):
                 self._command(event)
-            case Line():
+            case _:
                 self._more(event)
 
     def _command(self, line: Line) -> None:
@@ -192,8 +194,7 @@ class Watch:
 
     def _pass(self, line: Line, judged: Judged, tag: bytes) -> None:
         if line.literal is not None:
-            line = Line(text=judged.text, begins=True, literal=line.literal)
-            self._under_way = _UnderWay(tag, line)
+            self._under_way = _UnderWay(tag=tag, text=judged.text, literal=line.literal)
             return
         self._tags.add(tag)
         if judged.name == b"IDLE":
@@ -202,23 +203,18 @@ class Watch:
 
     def _more(self, line: Line) -> None:
         """Pass on what follows a literal; the upstream has said that it wants it."""
-        command = self._under_way
-        if command is None:
+        command, self._under_way = self._under_way, None
+        if line.literal is None or command is None:
+            self._to_upstream += line.text + _CRLF
             return
-        if line.literal is not None:
-            command.line = line
-            self._ask(command)
-            return
-        self._to_upstream += line.text + _CRLF
-        self._under_way = None
+        self._under_way = _UnderWay(tag=command.tag, text=line.text, literal=line.literal)
+        self._ask(self._under_way)
 
     def _ask(self, command: _UnderWay) -> None:
         """Pass on a line that ends with the mark of a literal, and wait for the upstream's word."""
-        literal = command.line.literal
-        if literal is not None:
-            command.stage = _Stage.ASKING
-            self._tags.add(command.tag)
-            self._to_upstream += command.line.text + literal.question + _CRLF
+        command.stage = _Stage.ASKING
+        self._tags.add(command.tag)
+        self._to_upstream += command.text + command.literal.question + _CRLF
 
     def _refuse(self, line: Line, reply: bytes) -> None:
         """Answer instead of the upstream: now, or behind the octets that come unasked."""
@@ -250,11 +246,11 @@ class Watch:
     def _answered(self) -> bool:
         """Take `+`; True when the client did not wait for it."""
         command = self._under_way
-        if command is None or command.stage is not _Stage.ASKING or command.line.literal is None:
+        if command is None or command.stage is not _Stage.ASKING:
             return False
         command.stage = _Stage.GIVING
         self._commands.accept()
-        return not command.line.literal.asks
+        return not command.literal.asks
 
     def _done(self, tag: bytes) -> None:
         """Take the answer to a command."""
