@@ -27,7 +27,7 @@ log_path = {folder}/log
 protocols = {protocols}
 listen = 127.0.0.1
 ssl = required
-auth_mechanisms = plain
+auth_mechanisms = plain {token_mechanisms}
 auth_master_user_separator = *
 {names}
 login_trusted_networks = {trusted}
@@ -81,6 +81,7 @@ passdb {{
   args = {folder}/users
   {allowed}
 }}
+{tokens}
 userdb {{
   driver = static
   args = uid={uid} gid={gid} home={folder}/mail/%u
@@ -126,6 +127,21 @@ protocol imap {
 }
 """
 """From 2.4 on Dovecot compresses without a plugin."""
+_TOKENS = """\
+passdb {{
+  driver = oauth2
+  mechanisms = xoauth2 oauthbearer
+  args = {folder}/oauth2.conf
+}}
+"""
+_INTROSPECTION = """\
+introspection_mode = post
+introspection_url = {url}
+tls_ca_cert_file = {ca_file}
+username_attribute = username
+active_attribute = active
+active_value = true
+"""
 _RELAY = """\
 hostname = dovecot.example.org
 submission_relay_host = 127.0.0.1
@@ -157,6 +173,8 @@ class DovecotOptions:
     """From where these may be used (the side door): networks, or none for everywhere."""
     any_name: bool = False
     """Whether accounts may have names beyond ASCII."""
+    introspection: tuple[str, Path] | None = None
+    """Where it asks about OAuth 2 tokens (RFC 7662), and the authority it trusts for that."""
     relay: int | None = None
     """The port on this machine where its submission service hands messages on; None is no such service."""
 
@@ -201,6 +219,11 @@ def configure(dovecot: str, folder: Path, ports: DovecotPorts, options: DovecotO
     root = os.getuid() == 0
     chroot = "" if root else "chroot ="
     relay = "" if options.relay is None else _RELAY
+    if options.introspection is not None:
+        url, ca_file = options.introspection
+        own = folder / "introspection-ca.pem"  # where its own user can read it
+        own.write_bytes(ca_file.read_bytes())
+        (folder / "oauth2.conf").write_text(_INTROSPECTION.format(url=url, ca_file=own))
     config = folder / "dovecot.conf"
     config.write_text(
         (_form(dovecot, options) + _COMMON).format(
@@ -210,6 +233,8 @@ def configure(dovecot: str, folder: Path, ports: DovecotPorts, options: DovecotO
             trusted=_HERE if options.trusts_us else "",
             allowed=f"override_fields = allow_nets={options.allow_nets}" if options.allow_nets else "",
             names="auth_username_chars =" if options.any_name else "",
+            token_mechanisms="xoauth2 oauthbearer" if options.introspection else "",
+            tokens=_TOKENS.format(folder=folder) if options.introspection else "",
             protocols="imap submission" if relay else "imap",
             relay=relay.format(port=options.relay, chroot=chroot, **asdict(ports)),
             **asdict(ports),

@@ -77,10 +77,17 @@ class OAuthProvider:
     agrees: bool = True
     lifetime_s: float = 3600.0
     rotates: bool = True
+    scopes: tuple[str, ...] = SCOPES
+    client_secret: str | None = CLIENT_SECRET
+    """None: a public client."""
+    refresh_lifetime_s: int | None = None
+    """What it says of refresh tokens; nothing as long as they have no end."""
     fault: Fault | None = None
     interval_s: int = 1
     slow_downs: int = 0
     """Polls that are answered `slow_down` before anything else."""
+    sent: list[dict[str, str]] = field(default_factory=list)
+    """What browsers were sent with."""
     asked: list[dict[str, str]] = field(default_factory=list)
     """Every form that came, secrets and all."""
     released: threading.Event = field(default_factory=threading.Event)
@@ -148,20 +155,21 @@ class OAuthProvider:
 
     def authorize(self, asked: dict[str, str]) -> str:
         """Give the address that the browser is sent back to."""
+        self.sent.append(asked)
         back = {"state": asked["state"]}
         if not self.agrees:
             return f"{asked['redirect_uri']}/?{urlencode({'error': 'access_denied', **back})}"
         assert asked["client_id"] == CLIENT_ID
         assert asked["response_type"] == "code"
         assert asked["code_challenge_method"] == "S256"
-        assert set(asked["scope"].split()) == set(SCOPES)
+        assert set(asked["scope"].split()) == set(self.scopes)
         code = secrets.token_urlsafe(16)
         with self._lock:
             self._codes[code] = Code(self.login, asked["code_challenge"], asked["redirect_uri"])
         return f"{asked['redirect_uri']}/?{urlencode({'code': code, **back})}"
 
     def device(self, form: dict[str, str]) -> dict[str, object]:
-        assert set(form["scope"].split()) == set(SCOPES)
+        assert set(form["scope"].split()) == set(self.scopes)
         code, user_code = secrets.token_urlsafe(16), secrets.token_hex(4).upper()
         with self._lock:
             self._devices[code] = Device(user_code)
@@ -174,9 +182,17 @@ class OAuthProvider:
             "interval": self.interval_s,
         }
 
+    def introspect(self, form: dict[str, str]) -> dict[str, object]:
+        """RFC 7662: what a mail server asks that is no part of this process."""
+        with self._lock:
+            family, _ = self._access.get(form["token"], (None, 0.0))
+            login = "" if family is None else family.login
+        good = bool(login) and self.takes(login, form["token"])
+        return {"active": True, "username": login} if good else {"active": False}
+
     def token(self, form: dict[str, str]) -> dict[str, object]:
         """Give tokens, or an object with `error`."""
-        if (form.get("client_id"), form.get("client_secret")) != (CLIENT_ID, CLIENT_SECRET):
+        if (form.get("client_id"), form.get("client_secret")) != (CLIENT_ID, self.client_secret):
             return {"error": "invalid_client", "error_description": "who are you?"}
         with self._lock:
             match form.get("grant_type"):
@@ -221,6 +237,8 @@ class OAuthProvider:
         access = f"at.{secrets.token_urlsafe(900)}"  # as long as Microsoft's
         self._access[access] = (family, time.monotonic() + self.lifetime_s)
         given = {"access_token": access, "token_type": "Bearer", "expires_in": int(self.lifetime_s)}
+        if self.refresh_lifetime_s is not None:
+            given["refresh_token_expires_in"] = self.refresh_lifetime_s
         return {**given, "refresh_token": self._new_refresh(family)} if fresh else given
 
     def _new_refresh(self, family: Family) -> str:
@@ -248,10 +266,14 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         form = _plain(self.rfile.read(int(self.headers["Content-Length"])).decode())
+        if self.path == "/introspect":
+            self._say(200, json.dumps(self.provider.introspect(form)).encode())
+            return
         self.provider.asked.append(form)
         if self.provider.fault is not None and self._misbehaves(self.provider.fault):
             return
-        told = self.provider.device(form) if self.path == "/device" else self.provider.token(form)
+        endpoints = {"/device": self.provider.device, "/token": self.provider.token}
+        told = endpoints[self.path](form)
         self._say(400 if "error" in told else 200, json.dumps(told).encode())
 
     def _misbehaves(self, fault: Fault) -> bool:

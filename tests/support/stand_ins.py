@@ -30,6 +30,8 @@ class StandIn:
     passwords: dict[str, str] = field(default_factory=dict)
     """By whole address."""
     tokens: OAuthProvider | None = None
+    smtp_begins_with_tls: bool = False
+    """As on port 465, for those that have STARTTLS on 587 as well."""
     signed_in: list[tuple[str, str, str]] = field(default_factory=list)
     """Protocol, mechanism and login of every sign-in."""
     refused: list[tuple[str, str, str]] = field(default_factory=list)
@@ -155,7 +157,7 @@ class SmtpTalk(_Talk):
 
     def handle(self) -> None:
         dialect = self.stand_in.dialect
-        in_clear = bool(dialect.smtp_before)
+        in_clear = bool(dialect.smtp_before) and not self.stand_in.smtp_begins_with_tls
         if not in_clear:
             self.secure()
         self.say(dialect.smtp_greeting)
