@@ -59,7 +59,7 @@ service anvil {{
   }}
 }}
 service auth {{
-  unix_listener {folder}/run/auth-sending {{
+  unix_listener auth-sending {{
     mode = 0666
   }}
 }}
