@@ -4,6 +4,7 @@ The gate really serves, commands run in processes of their own, and a restore is
 """
 
 import os
+import re
 import shutil
 import subprocess
 import threading
@@ -18,6 +19,7 @@ from support.cutting import idle
 from support.house import House
 from support.imap import refusal, subjects
 from support.office import raw
+from support.programs import program
 from support.running import WICKETGATE
 from support.serving import Serving, answer, make_gate, running_gate
 from support.terminal import on_terminal
@@ -199,3 +201,32 @@ def test_a_store_is_replaced_by_the_commands_of_the_page(house, dial, root, tmp_
     typed(tmp_path, tmp_path, [export, *mine], [("Go on? [y/N]", "y")])
     with running_gate(house) as gate:
         assert refusal(dial(gate.facts), ALICE, phone) == REVOKED
+
+
+def test_the_units_of_the_page_are_sound(root, tmp_path):
+    text = (root / "docs" / "backup.md").read_text(encoding="utf-8")
+    units = [block.split("```", 1)[0] for block in text.split("```ini\n")[1:]]
+    files = [tmp_path / unit.splitlines()[0].rpartition("/")[2] for unit in units]
+    for file, unit in zip(files, units, strict=True):
+        file.write_text(unit)
+    assert [file.name for file in files] == ["wicketgate-backup.service", "wicketgate-backup.timer"]
+    done = subprocess.run(
+        [program("systemd-analyze", "systemd"), "verify", "--man=no", *files],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, [line for line in done.stderr.splitlines() if "wicketgate" in line]) == (0, [])
+
+
+def test_the_command_of_the_unit_writes_a_backup_of_today(house, root, tmp_path):
+    text = (root / "docs" / "backup.md").read_text(encoding="utf-8")
+    line = next(line for line in text.splitlines() if line.startswith("ExecStart=/bin/sh -c"))
+    script = line.partition("'")[2].rstrip("'").replace("$$", "$").replace("%%", "%")
+    script = script.replace("/var/backups/wicketgate", str(tmp_path))
+    path = f"{WICKETGATE.parent}:{os.environ['PATH']}"
+    env = os.environ | {"PATH": path, "WICKETGATE_CONFIG": str(house.file)}
+    for _ in range(2):
+        subprocess.run(["/bin/sh", "-c", script], env=env, check=True, capture_output=True)
+    (made,) = tmp_path.glob("*.backup")
+    assert re.fullmatch(r"\d{4}-\d\d-\d\d\.backup", made.name)
