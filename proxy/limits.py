@@ -151,6 +151,8 @@ SMTP_PIPELINE_OCTETS: Final = 65_536
 """Octets held of what a client sends while an answer is due."""
 SMTP_PIPELINE_COMMANDS: Final = 50
 """Sent to an upstream before its replies are read: neither may fill the other's window (RFC 2920 §3.1)."""
+SMTP_CHUNK_DIGITS: Final = 18
+"""Of the number behind BDAT; it fits into 63 bits, so every server behind reads the same one."""
 SMTP_HEADER_OCTETS: Final = 262_144
 """A message's header where its From is checked; it is held until the empty line."""
 SMTP_FROM_OCTETS: Final = 8_192

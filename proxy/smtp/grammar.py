@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address
 from typing import Final
 
-from proxy.limits import SMTP_DOMAIN_OCTETS, SMTP_PATH_OCTETS
+from proxy.limits import SMTP_CHUNK_DIGITS, SMTP_DOMAIN_OCTETS, SMTP_PATH_OCTETS
 from proxy.smtp.beyond_ascii import BEYOND, is_text
 from proxy.smtp.framing import (
     BadCommand,
@@ -66,7 +66,7 @@ _PATH: Final = re.compile(
 )
 _IS_DOT_STRING: Final = re.compile(rf"{_DOT_STRING}\Z")
 _WHOM: Final = re.compile(rf"[ -~{BEYOND}]+\Z")
-_CHUNK: Final = re.compile(rb"([0-9]{1,20})(?: +(LAST))?\Z", re.IGNORECASE)  # as long as SIZE, RFC 1870 §3
+_CHUNK: Final = re.compile(rb"([0-9]{1,%d})(?: +(LAST))?\Z" % SMTP_CHUNK_DIGITS, re.IGNORECASE)
 _ESCAPED: Final = re.compile(r"\\(.)")
 _OTHER_DOTS: Final = frozenset("\u3002\uff0e\uff61")
 """RFC 3490 §3.1: there are readers for whom they part labels."""

@@ -14,7 +14,7 @@ from support.smtp_front_stage import AUTH, Stage
 from support.sockets import Tls, on_both_loops
 
 WORDS = [
-    *b"EHLO HELO NOOP AUTH PLAIN LOGIN STARTTLS RSET HELP MAIL DATA QUIT = *".split(),
+    *b"EHLO HELO NOOP AUTH PLAIN LOGIN STARTTLS RSET HELP MAIL DATA BDAT QUIT = *".split(),
     *(b" ", b" ", b"\r\n", b"\r\n", b"\r\n", b"\n", b"\r", b"\x00", b"\xe4"),
     b"EHLO x\r\n",
     b"EHLO x\r\n" + AUTH,

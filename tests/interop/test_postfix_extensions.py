@@ -38,16 +38,19 @@ def postfix(dovecot):
         yield server
 
 
-@pytest.fixture(scope="module")
-def gate(tmp_path_factory, dovecot, postfix):
-    folder = tmp_path_factory.mktemp("extensions")
+def make(folder, dovecot, postfix):
+    """A gate before both."""
     sign_in = signing_in(folder, dovecot.secret)
-    house = make_mail_gate(
+    return make_mail_gate(
         folder / "gate",
         upstream(f"imaps://localhost:{dovecot.imaps}", dovecot.ca_file, sign_in),
         upstream(f"smtps://localhost:{postfix.ports.submissions}", postfix.ca_file, sign_in, EXTENSIONS),
     )
-    with running_gate(house) as serving:
+
+
+@pytest.fixture(scope="module")
+def gate(tmp_path_factory, dovecot, postfix):
+    with running_gate(make(tmp_path_factory.mktemp("extensions"), dovecot, postfix)) as serving:
         yield serving
 
 
@@ -149,6 +152,39 @@ def test_a_client_that_goes_before_the_last_octet_has_sent_nothing(gate, client,
         again.login(email, gate.mint(email, label="another"))
         again.send_message(after)
     postfix.wait_for(BOB, after["Subject"])
+    assert letter["Subject"] not in [message["Subject"] for message in postfix.messages(BOB)]
+
+
+def test_a_stop_waits_for_a_message_in_chunks(tmp_path, dovecot, postfix):
+    email = f"sender{next(_numbers)}@example.org"
+    house = make(tmp_path, dovecot, postfix)
+    house.add(email)
+    letter = written(email, BOB)
+    whole = letter.as_bytes(policy=SMTP)
+    with running_gate(house) as serving:
+        client = connect(serving.facts)
+        client.login(email, serving.mint(email))
+        begin(client, email)
+        client.send(bdat(whole[:40]))
+        assert client.getreply()[0] == 250
+        serving.process.terminate()
+        serving.log.wait_for("stopping")
+        client.send(bdat(whole[40:], last=True))
+        assert [client.getreply()[0] for _ in range(2)] == [250, 421]
+        client.close()
+        assert serving.process.wait(timeout=30) == 0
+    postfix.wait_for(BOB, letter["Subject"])
+
+
+def test_a_revocation_breaks_a_message_in_chunks(gate, client, postfix, email, letter):
+    before = postfix.log.count("lost connection after BDAT")
+    begin(client, email)
+    client.send(bdat(letter.as_bytes(policy=SMTP)))
+    assert client.getreply()[0] == 250
+    gate.ask("password", "revoke", email, "phone")
+    assert client.getreply() == (421, b"4.7.0 this app-specific password was revoked")
+    client.close()
+    until(lambda: postfix.log.count("lost connection after BDAT") > before)
     assert letter["Subject"] not in [message["Subject"] for message in postfix.messages(BOB)]
 
 

@@ -202,7 +202,7 @@ async def test_a_chunk_that_cannot_be_counted_ends_the_session(line):
     assert stage.sink.commands[2:] == []
 
 
-@pytest.mark.parametrize("line", [b"BDAT " + b"9" * 21, b"BDAT 5\0", b"BDAT 5\n", b"BDAT " + b"9" * 9000])
+@pytest.mark.parametrize("line", [b"BDAT " + b"9" * 19, b"BDAT 5\0", b"BDAT 5\n", b"BDAT " + b"9" * 9000])
 @on_both_loops
 async def test_a_chunk_in_an_absurd_line_ends_the_session(line):
     stage = chunk_stage()
@@ -216,7 +216,7 @@ async def test_more_than_is_worth_reading_ends_the_session():
     stage = chunk_stage()
     async with stage.session() as client:
         await open_chunks(client)
-        assert await client.ask(b"BDAT 99999999999999999999 LAST\r\n", 2) == TOO_LARGE + UNCOUNTED
+        assert await client.ask(b"BDAT 999999999999999999 LAST\r\n", 2) == TOO_LARGE + UNCOUNTED
         assert await client.rest() == b""
     assert stage.sink.messages == []
 
