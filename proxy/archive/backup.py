@@ -77,7 +77,7 @@ def make(plan: Plan, folder: Path, file: IO[bytes]) -> Manifest:
     members[GATE] = copied.gate
     if copied.activity is not None:
         members[ACTIVITY] = copied.activity
-    write(file, members, int(plan.at), lambda digest: _vouch(plan.keys, current, digest))
+    write(file, members, int(plan.at), lambda digest: vouch(plan.keys, current, digest))
     return manifest
 
 
@@ -118,7 +118,7 @@ class Backup:
         """See that a key of the ring vouches for all of it. Raises ArchiveError."""
         seal = self._archive.seal
         if seal.key in ring.ids:
-            _, vouched = _vouch(ring, seal.key, bytes.fromhex(seal.sha256))
+            _, vouched = vouch(ring, seal.key, bytes.fromhex(seal.sha256))
             if hmac.compare_digest(vouched.hex(), seal.hmac_sha256):
                 return
         what = "it was not written by this gate, or somebody changed it afterwards"
@@ -133,7 +133,8 @@ class Backup:
         return folder / GATE, folder / ACTIVITY
 
 
-def _vouch(ring: KeyRing, key_id: str, digest: bytes) -> tuple[str, bytes]:
+def vouch(ring: KeyRing, key_id: str, digest: bytes) -> tuple[str, bytes]:
+    """Give the id of a key and what only its holder makes of a backup's digest. Raises UnknownKey."""
     return key_id, ring.pepper(key_id, framed(_VOUCHED, digest))
 
 

@@ -13,7 +13,7 @@ import pytest
 
 from config.keys import new_key_text
 from config.load import load
-from proxy.archive.backup import _vouch
+from proxy.archive.backup import vouch
 from proxy.archive.container import write
 from proxy.opening import key_ring
 from proxy.worker import WorkerLock
@@ -173,7 +173,7 @@ def test_what_a_later_version_made_is_refused(house: House, key: str, value: obj
     members["manifest.json"] = json.dumps(manifest).encode()
     keys = key_ring(load(house.file))
     with Path(named(house, "later")).open("wb") as file:
-        vouched = partial(_vouch, keys, keys.current_id)
+        vouched = partial(vouch, keys, keys.current_id)
         write(file, members, 0, vouched)
     assert words in refused(house, "restore", named(house, "later"), "--replace", "--yes")
 
