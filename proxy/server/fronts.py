@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from functools import partial
@@ -11,7 +10,6 @@ from typing import Final
 from auth.seal import KeyRing
 from auth.store.store import Store
 from config.models import Config
-from config.upstream import SmtpUpstream
 from proxy.dav.authorities import Authorities
 from proxy.dav.front_end import DavFrontEnd
 from proxy.dav.settings import Settings as DavSettings
@@ -94,8 +92,7 @@ async def front_ends(config: Config, stack: AsyncExitStack, base: Foundation) ->
 def _submission(config: Config, house: House, certificates: Certificates, store: Store) -> SubmissionSettings:
     """Put together what submission is told by the config."""
     rule = SenderRule(config.sender_rule)
-    tables = [each for each in (config.upstream.smtp, *(one.upstream.smtp for one in config.domain)) if each]
-    offer = Offer(size_octets=config.policy.message_octets, extras=extras_of(tables, rule))
+    offer = Offer(size_octets=config.policy.message_octets, extras=extras_of(config))
     session = SessionSettings(
         house=house,
         offer=offer,
@@ -111,10 +108,11 @@ def _submission(config: Config, house: House, certificates: Certificates, store:
     )
 
 
-def extras_of(tables: Iterable[SmtpUpstream], rule: SenderRule) -> tuple[Extra, ...]:
+def extras_of(config: Config) -> tuple[Extra, ...]:
     """Give what EHLO says beyond the fixed list; no chunks where the header is held to be looked at."""
-    extras = extras_of_all(table.extensions for table in tables)
-    if rule is SenderRule.UPSTREAM:
+    tables = (config.upstream.smtp, *(each.upstream.smtp for each in config.domain))
+    extras = extras_of_all(table.extensions for table in tables if table is not None)
+    if SenderRule(config.sender_rule) is SenderRule.UPSTREAM:
         return extras
     return tuple(extra for extra in extras if extra is not Extra.CHUNKING)
 

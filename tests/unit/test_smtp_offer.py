@@ -1,7 +1,5 @@
 """What EHLO shows beyond the fixed list: what the config says that every submission upstream has."""
 
-from types import SimpleNamespace
-
 import pytest
 
 from config.load import load
@@ -38,14 +36,29 @@ def test_ehlo_shows_it_behind_the_fixed_list():
     ]  # fmt: skip
 
 
+SERVER = f'address = "unix:/s"\nsign_in = {{ kind = "none" }}\nextensions = {list(ALL)}'
+DOMAIN = """
+[[domain]]
+name = "example.net"
+[domain.upstream.smtp]
+address = "unix:/t"
+sign_in = { kind = "none" }
+"""
+
+
+def extras(tmp_path, lines: str, *, sender: str = "upstream") -> tuple[Extra, ...]:
+    """What a config with these lines shows."""
+    text = f'{GOOD}[upstream.smtp]\n{SERVER}\n[policy]\nsender = "{sender}"\n{lines}'
+    return extras_of(load(written(tmp_path, text)))
+
+
 @pytest.mark.parametrize("rule", SenderRule)
-def test_where_the_header_is_looked_at_there_are_no_chunks(rule):
-    extras = extras_of([SimpleNamespace(extensions=ALL)], rule)
-    assert (Extra.CHUNKING in extras) == (rule is SenderRule.UPSTREAM)
-    assert {Extra.DSN, Extra.SMTPUTF8} <= {*extras}
+def test_where_the_header_is_looked_at_there_are_no_chunks(tmp_path, rule):
+    shown = extras(tmp_path, "", sender=rule)
+    assert (Extra.CHUNKING in shown) == (rule is SenderRule.UPSTREAM)
+    assert {Extra.DSN, Extra.SMTPUTF8} <= {*shown}
 
 
-def test_the_config_tells_it(tmp_path):
-    table = 'address = "unix:/s"\nsign_in = { kind = "none" }\nextensions = ["DSN", "CHUNKING"]'
-    told = load(written(tmp_path, f"{GOOD}[upstream.smtp]\n{table}\n")).upstream.smtp
-    assert extras_of([told], SenderRule.UPSTREAM) == (Extra.DSN, Extra.CHUNKING)
+def test_the_servers_of_domains_count_too(tmp_path):
+    assert extras(tmp_path, DOMAIN) == ()
+    assert extras(tmp_path, f'{DOMAIN}extensions = ["DSN"]\n') == (Extra.DSN,)
