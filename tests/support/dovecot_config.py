@@ -10,6 +10,7 @@ import re
 import subprocess
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from grp import getgrgid
 from pathlib import Path
 
 from config.authority import issue, make_authority
@@ -228,7 +229,7 @@ def configure(dovecot: str, folder: Path, ports: DovecotPorts, options: DovecotO
     config.write_text(
         (_form(dovecot, options) + _COMMON).format(
             folder=folder, uid=owner.pw_uid, gid=owner.pw_gid, chroot=chroot, here=_HERE,
-            users="" if root else _AS_USER.format(user=owner.pw_name, group=owner.pw_gid),
+            users="" if root else _AS_USER.format(user=owner.pw_name, group=getgrgid(owner.pw_gid).gr_name),
             compression=_COMPRESSION if (_MODULES / "lib30_imap_zlib_plugin.so").exists() else "",
             trusted=_HERE if options.trusts_us else "",
             allowed=f"override_fields = allow_nets={options.allow_nets}" if options.allow_nets else "",
