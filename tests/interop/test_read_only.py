@@ -133,16 +133,16 @@ def test_another_sign_in_and_compression_are_refused_and_not_shown(reader):
     assert reader.noop()[0] == "OK"
 
 
-def test_mbsync_pulls_and_does_not_push(gate, owner, email, tmp_path):
+@pytest.mark.parametrize("more", ["Sync Pull", "Sync All"])
+def test_mbsync_pulls_and_changes_nothing(gate, owner, email, tmp_path, more):
     password = gate.mint(email, "mbsync", "--read-only")
-    before = state(owner)
-    messages = pull(gate.facts, email, password, tmp_path, more="Sync Pull")
+    messages = pull(gate.facts, email, password, tmp_path, more=more)
     assert len(messages) == 2
     for message in messages:  # read here
         message.rename(message.parent.parent / "cur" / (message.name.split(":")[0] + ":2,S"))
     put(owner, "third")
     before = state(owner)
-    assert len(pull(gate.facts, email, password, tmp_path, more="Sync Pull")) == 3
+    assert len(pull(gate.facts, email, password, tmp_path, more=more)) == 3
     assert state(owner) == before
     assert subjects(owner) == ["first", "second", "third"]
 
