@@ -91,6 +91,7 @@ class Errand:
     scopes: Collection[Scope]
     authorities: Container[str]
     counts: Counts
+    read_only: bool
 
     def object(self) -> Forward:
         """GET and HEAD of an object, or of a whole collection of one's own."""
@@ -230,6 +231,7 @@ class Errand:
             hidden=wanted.hidden,
             types_added=wanted.types_added,
             names_only=wanted.names_only,
+            read_only=self.read_only,
         )
         return FilterAnswer((*XML, *dav_field(self.scopes)), MultistatusFilter(rules, self.counts))
 

@@ -16,6 +16,8 @@ RESOURCETYPE: Final = f"{DAV}resourcetype"
 CALENDAR_DATA: Final = f"{CALDAV}calendar-data"
 ADDRESS_DATA: Final = f"{CARDDAV}address-data"
 CURRENT_USER_PRINCIPAL: Final = f"{DAV}current-user-principal"
+PRIVILEGES: Final = f"{DAV}current-user-privilege-set"
+"""RFC 3744 §5.4: by it apps show a collection as read-only."""
 
 _APPLE: Final = "{http://apple.com/ns/ical/}"
 _ME_CARD: Final = f"{CALENDAR_SERVER}me-card"

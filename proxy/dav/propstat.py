@@ -13,7 +13,7 @@ from typing import Final
 
 from proxy.dav.oracle import is_success
 from proxy.dav.ports import AnswerFault
-from proxy.dav.properties import ADDRESS_DATA, CALENDAR_DATA, RESOURCETYPE, may_be_seen
+from proxy.dav.properties import ADDRESS_DATA, CALENDAR_DATA, PRIVILEGES, RESOURCETYPE, may_be_seen
 from proxy.dav.xmltree import Node
 from scopes.davpath import BadPath, DavPath, from_uri
 from scopes.davrules import CALDAV, CALENDAR_SERVER, CARDDAV, DAV, Kind, kind_of
@@ -60,6 +60,8 @@ class Rules:
     """Whether the resource types were asked for by us alone."""
     names_only: bool = False
     """Whether names of properties were asked for, not values."""
+    read_only: bool = False
+    """Whether the app password only reads, whatever the upstream says that the account may do."""
 
 
 class Response:
@@ -129,7 +131,8 @@ class Response:
             shown: list[Node | str] = []
             for prop in (prop for props in stat.named(_PROP) for prop in props.children()):
                 if self._shows(prop, kind):
-                    shown.append(_with_own_hrefs(prop, rules.authorities))
+                    told = _reading(prop) if rules.read_only and prop.name == PRIVILEGES else prop
+                    shown.append(_with_own_hrefs(told, rules.authorities))
                 elif prop.name in rules.asked:
                     absent.append(prop.name)
             if shown:
@@ -144,6 +147,14 @@ class Response:
         if prop.name == RESOURCETYPE and self._rules.types_added:
             return False
         return may_be_seen(prop.name, kind, self._rules.kinds)
+
+
+def _reading(privileges: Node) -> Node:
+    """Say that a client may read, in place of what the account may do; what says nothing stays as it is."""
+    if not list(privileges.children()):
+        return privileges
+    may = ("read", "read-current-user-privilege-set")
+    return Node(privileges.name, {}, [Node(f"{DAV}privilege", {}, [Node(f"{DAV}{each}")]) for each in may])
 
 
 def _is_alarm(prop: Node, kind: Kind) -> bool:

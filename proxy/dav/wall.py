@@ -137,6 +137,7 @@ class Wall:
             scopes=grant.scopes,
             authorities=self._authorities,
             counts=self.counts,
+            read_only=grant.limits.read_only,
         )
         outcome = await self._run(ruling, errand, grant)
         if asked not in _CHANGES or isinstance(outcome, Answer):

@@ -193,3 +193,15 @@ def test_forbidden_and_absent_are_one_answer(town: Town, asked: Deed, scopes: fr
         answers.add((reply.status, tuple(fields.items()), reply.body))
     assert len(answers) == 1
     assert town.is_unchanged()
+
+
+@pytest.mark.parametrize("scopes", SCOPES.values(), ids=SCOPES)
+def test_a_read_only_app_password_is_told_so_by_privileges(town: Town, scopes: frozenset[Scope]) -> None:
+    asked = b'<propfind xmlns="DAV:"><prop><current-user-privilege-set/></prop></propfind>'
+    reader = replace(grant(*scopes), limits=Limits(read_only=True))
+    for shelf in ALICES.values():
+        if KINDS[shelf.kind] in scopes:
+            reply = town.door.request(reader, "PROPFIND", shelf.path, {"depth": "0"}, asked)
+            assert (reply.status, b"read" in reply.body, b"write" in reply.body) == (207, True, False)
+            usual = town.request(scopes, "PROPFIND", shelf.path, {"depth": "0"}, asked)
+            assert b"write" in usual.body

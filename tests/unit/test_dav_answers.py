@@ -334,3 +334,20 @@ def test_errors_are_reduced(octets: str, left: list[str]) -> None:
     said = filtering.finish()
     assert [each.name for each in read(said, Budget(octets=9_999, elements=9)).walk()] == left
     assert b"secret" not in said
+
+
+def test_a_reader_is_told_that_it_reads_whatever_the_account_may():
+    may = "".join(f"<privilege><{each}/></privilege>" for each in ("all", "write", "read", "bind"))
+    octets = answer(
+        response("/alice/book/", f"{BOOK}<current-user-privilege-set>{may}</current-user-privilege-set>"),
+        response("/alice/book/1", f"{OBJECT}<current-user-privilege-set/>"),
+    )
+    name = f"{DAV}current-user-privilege-set"
+    for rules, told in (
+        (book(), ["all", "write", "read", "bind"]),
+        (book(read_only=True), ["read", "read-current-user-privilege-set"]),
+    ):
+        first, second = [node for node in Seen(rules, octets).root.walk() if node.name == name]
+        named = [each.name for privilege in first.children() for each in privilege.children()]
+        assert named == [DAV + each for each in told]
+        assert list(second.children()) == []
