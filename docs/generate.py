@@ -13,6 +13,7 @@ import click
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
+from config.domain import DomainUpstreams
 from config.models import Config
 from proxy.cli.app import program
 
@@ -54,7 +55,17 @@ def _section(
         yield from ("", f"## `[[{path}]]`" if many else f"## `[{path}]`")
         yield from ("", "| key | without it | meaning |", "|---|---|---|", *rows)
     for inner, full, repeated, may_go in below:
+        if inner is DomainUpstreams:
+            yield from _as_elsewhere(inner, full)
+            continue
         yield from _section(inner, full, many=repeated, optional=may_go)
+
+
+def _as_elsewhere(model: type[BaseModel], path: str) -> Iterator[str]:
+    """Give the tables of one domain, which have the keys of those for all."""
+    names = [f"`[{path}.{name}]`" for name in model.model_fields]
+    for_all = [f"`[upstream.{name}]`" for name in model.model_fields]
+    yield from ("", f"## {', '.join(names)}", "", f"The keys of {' and '.join(for_all)}, for one domain.")
 
 
 def _model_of(annotation: typing.Any) -> tuple[type[BaseModel] | None, bool]:
