@@ -35,18 +35,13 @@ def test_it_opens_with_nothing_else(given, terms, place):
         unlock(given, terms, BOX, place)
 
 
-@pytest.mark.parametrize("at", range(len(BOX)))
-def test_no_octet_of_it_may_differ(at):
-    changed = bytearray(BOX)
-    changed[at] ^= 1
-    with pytest.raises(WrongPassphrase):
-        unlock(GIVEN, TERMS, bytes(changed), b"here")
-
-
-@pytest.mark.parametrize("octets", [b"", BOX[:5], BOX[:12], BOX[:-1]])
-def test_it_may_not_be_cut_short(octets):
-    with pytest.raises(WrongPassphrase):
-        unlock(GIVEN, TERMS, octets, b"here")
+def test_no_octet_of_it_may_differ_or_be_missing():
+    for at in range(len(BOX)):
+        changed = bytearray(BOX)
+        changed[at] ^= 1
+        for harmed in (bytes(changed), BOX[:at]):
+            with pytest.raises(WrongPassphrase):
+                unlock(GIVEN, TERMS, harmed, b"here")
 
 
 @pytest.mark.parametrize(
