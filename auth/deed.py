@@ -129,6 +129,7 @@ class Minted:
     label: str
     selector: str
     scopes: frozenset[Scope]
+    limits: Limits
     expires_at: int | None
     password: Secret
 

@@ -181,6 +181,7 @@ def _minted(row: AppPasswordRow, made: AppPassword) -> Minted:
         label=row.label,
         selector=row.selector,
         scopes=row.scopes,
+        limits=row.limits,
         expires_at=row.expires_at,
         password=made.grouped(),
     )

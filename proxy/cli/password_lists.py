@@ -15,7 +15,7 @@ from proxy.cli.desk import Desk, counted
 from proxy.cli.output import Moment, emit, json_option, note, say, table
 from proxy.cli.sign_ins import refused_text, use_facts
 from proxy.cli.times import DAY_S
-from scopes.model import Scope, in_order
+from scopes.model import Limits, Scope, in_order
 
 SOON_DAYS: Final = 14
 _ACTIVE: Final = (
@@ -112,6 +112,27 @@ def scope_words(scopes: Iterable[Scope]) -> str:
     return ", ".join(in_order(scopes))
 
 
+def limit_words(limits: Limits) -> list[str]:
+    """Say what narrows an app password beyond its scopes, one limit after the other."""
+    words = []
+    if limits.read_only:
+        words.append("read-only")
+    if limits.send_only:
+        words.append("send-only")
+    if limits.networks:
+        words.append("only from " + ", ".join(map(str, limits.networks)))
+    return words
+
+
+def limit_facts(limits: Limits) -> dict[str, Any]:
+    """Give the same as fields."""
+    return {
+        "networks": [str(network) for network in limits.networks],
+        "read_only": limits.read_only,
+        "send_only": limits.send_only,
+    }
+
+
 def active_cells(row: AppPasswordRow, uses: Uses, now: float) -> tuple[str, ...]:
     """One line of `password list`."""
     expires = "never" if row.expires_at is None else Moment(row.expires_at).text
@@ -151,9 +172,7 @@ def active_facts(row: AppPasswordRow, uses: Uses, now: float) -> dict[str, Any]:
         "label": row.label,
         "selector": row.selector,
         "scopes": list(in_order(row.scopes)),
-        "networks": [str(network) for network in row.limits.networks],
-        "read_only": row.limits.read_only,
-        "send_only": row.limits.send_only,
+        **limit_facts(row.limits),
         "created_at": Moment(row.created_at).iso,
         "created_by": row.created_by,
         "perhaps_never_shown": row.shown_at is None,
@@ -220,13 +239,7 @@ def _remarks(row: AppPasswordRow, now: float) -> str:
     if row.expires_at is not None and expires_soon(row, now):
         days = round((row.expires_at - now) / DAY_S)
         parts.append(f"expires in {counted(days, 'day')}" if days else "expires in less than a day")
-    if row.limits.read_only:
-        parts.append("read-only")
-    if row.limits.send_only:
-        parts.append("send-only")
-    if row.limits.networks:
-        parts.append("only from " + ", ".join(str(network) for network in row.limits.networks))
-    return "; ".join([*parts, *filter(None, [_shown(row)])])
+    return "; ".join([*parts, *limit_words(row.limits), *filter(None, [_shown(row)])])
 
 
 def _shown(row: AppPasswordRow) -> str:

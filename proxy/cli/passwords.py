@@ -31,7 +31,7 @@ from proxy.cli.output import (
     plain,
     say,
 )
-from proxy.cli.password_lists import history, list_active, scope_words
+from proxy.cli.password_lists import history, limit_facts, limit_words, list_active, scope_words
 from proxy.cli.questions import (
     ask_hidden,
     confirm,
@@ -231,9 +231,9 @@ def _show_once(desk: Desk, email: str, minted: Minted, *, as_json: bool) -> None
 
 def _print(email: str, minted: Minted) -> None:
     """Show an app password to a person."""
-    until = "" if minted.expires_at is None else f", until {Moment(minted.expires_at).text} UTC"
-    name = plain(canonical(email) or email)
-    say(f"{plain(minted.label)} ({scope_words(minted.scopes)}{until}), signing in as {name}:")
+    until = [] if minted.expires_at is None else [f"until {Moment(minted.expires_at).text} UTC"]
+    may = "; ".join([scope_words(minted.scopes), *limit_words(minted.limits), *until])
+    say(f"{plain(minted.label)} ({may}), signing in as {plain(canonical(email) or email)}:")
     say("")
     say(f"    {minted.password.reveal()}")
     say("")
@@ -246,6 +246,7 @@ def _facts(minted: Minted) -> dict[str, Any]:
         "label": minted.label,
         "selector": minted.selector,
         "scopes": list(in_order(minted.scopes)),
+        **limit_facts(minted.limits),
         "expires_at": Moment(minted.expires_at).iso,
         "password": minted.password.reveal(),
     }

@@ -61,7 +61,18 @@ def test_create_with_proof_gives_exactly_the_facts(house: House, seed: Secret) -
         "password", "create", ALICE, "--label", "phone", "--scope", "events", "--scope", "mail",
         "--expires", "30d", "--primary-password-file", "-", "--code", code(seed), stdin=PRIMARY,
     )  # fmt: skip
-    assert list(created) == ["id", "label", "selector", "scopes", "expires_at", "password"]
+    facts = [
+        "id",
+        "label",
+        "selector",
+        "scopes",
+        "networks",
+        "read_only",
+        "send_only",
+        "expires_at",
+        "password",
+    ]
+    assert list(created) == facts
     assert created["scopes"] == ["mail", "events"]
     assert created["password"].startswith(created["selector"] + "-")
     assert len(created["password"]) == 24
@@ -194,6 +205,9 @@ def test_what_only_reads_or_only_sends_is_shown(house: House, seed: Secret) -> N
     assert "read-only" in screen
     assert "send-only; only from 192.0.2.7/32" in screen
     assert [one["read_only"] for one in house.ask("audit", ALICE)[-3:]] == [True, False, False]
+    options = ("--label", "till", "--scope", "mail", "--operator", "--send-only", "--from", "192.0.2.7")
+    said = house.run("password", "create", ALICE, *options).stdout
+    assert said.startswith("till (mail; send-only; only from 192.0.2.7/32), signing in as alice@example.org:")
     options = ("--label", "all", "--scope", "mail", "--scope", "events", "--operator", "--send-only")
     done = house.run("password", "create", ALICE, *options)
     assert (done.exit_code, "leave events out" in done.stderr) == (1, True)
