@@ -167,12 +167,16 @@ def _authorised(
     config: Config, desk: Desk, name: str, wanted: Mapping[Service, Identity], options: AuthorizeOptions
 ) -> Tokens:
     """Ask the owner and the provider; ends the command when either says no."""
+    from proxy.net.tls import CertificateProblem  # noqa: PLC0415
     from proxy.server.providers import poster_of, provider_of  # noqa: PLC0415
     from proxy.upstreams.oauth2.authorising import NotAuthorisedError, by_browser, by_device  # noqa: PLC0415
     from proxy.upstreams.oauth2.provider import Flow  # noqa: PLC0415
     from proxy.upstreams.place import UpstreamFailure  # noqa: PLC0415
 
-    provider, post = provider_of(name, config.oauth2[name]), poster_of(config.oauth2[name])
+    try:
+        provider, post = provider_of(name, config.oauth2[name]), poster_of(config.oauth2[name])
+    except CertificateProblem as problem:
+        fail_usage(str(problem), "see what is wrong with: wicketgate check")
     flow = Flow(options["flow"]) if options["flow"] else provider.flows[0]
     if flow not in provider.flows:
         hint = f"say --flow {provider.flows[0]}"

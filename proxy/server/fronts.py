@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Final
 
@@ -23,7 +23,7 @@ from proxy.ports import Ports
 from proxy.server.behind import dav_upstream, imap_upstream, submission_upstream
 from proxy.server.built_in import BuiltIn
 from proxy.server.listening import Handler
-from proxy.server.providers import safes_of
+from proxy.server.providers import Memories, safes_of
 from proxy.smtp.data import BareNewlines
 from proxy.smtp.front_end import SubmissionFrontEnd
 from proxy.smtp.offer import Extra, Offer, extras_of_all
@@ -49,6 +49,8 @@ class Foundation:
     store: Store
     keys: KeyRing
     built_in: BuiltIn
+    memories: Memories = field(default_factory=dict)
+    """What is known of OAuth 2 tokens."""
 
 
 def certificate_files(config: Config) -> list[CertificateFiles]:
@@ -65,7 +67,7 @@ async def front_ends(config: Config, stack: AsyncExitStack, base: Foundation) ->
     `stack` closes what is made. Raises ServeError, PrivateFileError and CertificateProblem.
     """
     ports, certificates, built_in = base.ports, base.certificates, base.built_in
-    safes = safes_of(config, base.store, base.keys)
+    safes = safes_of(config, base.store, base.keys, base.memories)
     for tokens in safes.tokens.values():
         stack.push_async_callback(tokens.close)
     house = House(host=config.server.public_host, portal_url=config.server.portal_url)

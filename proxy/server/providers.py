@@ -17,7 +17,7 @@ from proxy.net.tls import client_context
 from proxy.server.sign_ins import Safes
 from proxy.upstreams.oauth2.http import Poster
 from proxy.upstreams.oauth2.provider import Provider
-from proxy.upstreams.oauth2.tokens import AccessTokens
+from proxy.upstreams.oauth2.tokens import AccessTokens, Memory
 
 
 def provider_of(name: str, told: OAuth2) -> Provider:
@@ -43,15 +43,30 @@ def poster_of(told: OAuth2) -> Poster:
     return Poster(tls=client_context(told.ca_file))
 
 
-def access_tokens(config: Config, tokens: OAuthTokens) -> Mapping[str, AccessTokens]:
+Memories = dict[tuple[str, OAuth2], Memory]
+"""By the table that each is for: another client, or another provider, begins with nothing."""
+
+
+def access_tokens(config: Config, tokens: OAuthTokens, memories: Memories) -> Mapping[str, AccessTokens]:
     """Make the access tokens of every provider. Raises PrivateFileError and CertificateProblem."""
-    return {
-        name: AccessTokens(provider_of(name, told), poster_of(told), tokens.vault(name))
+    made = {
+        (name, told): AccessTokens(
+            provider_of(name, told),
+            poster_of(told),
+            tokens.vault(name),
+            memory=memories.get((name, told)) or Memory(),
+        )
         for name, told in config.oauth2.items()
     }
+    memories.clear()
+    memories.update({key: each.memory for key, each in made.items()})
+    return {name: each for (name, _), each in made.items()}
 
 
-def safes_of(config: Config, store: Store, keys: KeyRing) -> Safes:
-    """Give where accounts have what they show upstream. Close its tokens; raises as `access_tokens`."""
-    tokens = access_tokens(config, OAuthTokens(store, keys, time.time))
+def safes_of(config: Config, store: Store, keys: KeyRing, memories: Memories | None = None) -> Safes:
+    """Give where accounts have what they show upstream. Close its tokens; raises as `access_tokens`.
+
+    `memories` are those of the process, for whoever reads the configuration more than once.
+    """
+    tokens = access_tokens(config, OAuthTokens(store, keys, time.time), {} if memories is None else memories)
     return Safes(secrets=Identities(store, keys, time.time), tokens=tokens)

@@ -200,6 +200,15 @@ def test_an_account_whose_config_says_otherwise(town):
         client.login(ALICE, gate.mint(ALICE))
 
 
+def test_an_authority_that_cannot_be_read_is_a_matter_of_the_config(town):
+    file = town.certificate.certificate
+    table = town.house.file.read_text("utf-8").partition("[oauth2.home]")
+    moved = table[2].replace(str(file), "nowhere.pem", 1)
+    town.house.file.write_text(f"{table[0]}[oauth2.home]{moved}", "utf-8")
+    done = town.house.run("account", "authorize", ALICE)
+    assert (done.exit_code, "nowhere.pem" in done.stderr, "wicketgate -c" in done.stderr) == (2, True, True)
+
+
 def test_a_flow_that_is_not_offered(town):
     lines = town.house.file.read_text("utf-8").splitlines()
     text = "\n".join(line for line in lines if not line.startswith("device_endpoint"))

@@ -5,6 +5,7 @@ The mail servers are stand-ins; `test_oauth2_dovecot.py` has real ones.
 
 import imaplib
 import re
+import signal
 import smtplib
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -198,3 +199,15 @@ def test_a_stop_waits_for_a_token_that_is_on_its_way(town):
     town.provider.fault = None
     with running_gate(town.house) as gate:
         reads(gate, gate.mint(ALICE, "another"))
+
+
+def test_another_configuration_keeps_the_tokens_of_an_unchanged_provider(town):
+    town.authorise()
+    with running_gate(town.house) as gate:
+        password = gate.mint(ALICE)
+        reads(gate, password)
+        before = town.provider.refreshes
+        gate.process.send_signal(signal.SIGHUP)
+        gate.log.wait_for("configuration read again")
+        reads(gate, password)
+        assert town.provider.refreshes == before

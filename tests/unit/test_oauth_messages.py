@@ -107,6 +107,19 @@ def test_the_device_flow_asks_for_scopes_first_and_polls_with_the_code():
     assert form["device_code"] == "dc"
 
 
+@pytest.mark.parametrize(("said", "taken"), [(0, 1.0), (0.01, 1.0), (7, 7.0), (3600, 60.0), ("x", 5.0)])
+def test_a_poll_is_neither_too_soon_nor_too_late(said, taken):
+    told = {
+        "device_code": "dc",
+        "user_code": "AB",
+        "verification_uri": "https://l.example/d",
+        "interval": said,
+    }
+    code = read_device_code(answer(told))
+    assert isinstance(code, DeviceCode)
+    assert code.interval_s == taken
+
+
 @pytest.mark.parametrize(
     "change",
     [
@@ -230,6 +243,11 @@ def test_the_code_is_found_in_the_address_the_browser_ended_at(target):
 )  # fmt: skip
 def test_another_state_or_no_code_answers_nothing_of_ours(target):
     assert read_redirect(target, BEGUN) is None
+
+
+@given(st.text(max_size=300) | st.text("/?&=%codestae-1", max_size=60))
+def test_no_text_but_with_our_state_is_an_answer(text):
+    assert read_redirect(text, BEGUN) is None
 
 
 def test_a_person_may_say_no():

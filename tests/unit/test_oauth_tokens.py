@@ -155,7 +155,7 @@ async def test_a_token_that_lives_shorter_than_the_margin_serves_all_who_waited(
 
 async def test_a_rotated_token_is_in_the_store_before_the_access_token_is_used():
     stage = Stage([gives("at1", "rt2"), gives("at2", "rt3")])
-    stage.vault.meanwhile = lambda: seen.append(dict(stage.tokens._held))
+    stage.vault.meanwhile = lambda: seen.append(dict(stage.tokens.memory.held))
     seen: list[object] = []
     await stage.get()
     assert seen == [{}]
@@ -322,13 +322,28 @@ async def test_a_token_that_the_mail_server_refuses_is_replaced_once():
     assert await stage.get() == "at3"
 
 
+async def test_another_reading_of_the_configuration_refreshes_no_second_time():
+    stage = Stage([gives("at1", "rt2")])
+    stage.gate.clear()
+    before = asyncio.ensure_future(stage.get())
+    await turns()
+    after = AccessTokens(
+        PROVIDER, stage.post, stage.vault, memory=stage.tokens.memory, monotonic=lambda: stage.now
+    )
+    meanwhile = asyncio.ensure_future(after.get(ALICE))
+    await turns()
+    stage.gate.set()
+    assert {token.reveal() for token in (await meanwhile, await after.get(ALICE))} == {await before}
+    assert stage.asked == ["rt1"]
+
+
 async def test_access_tokens_in_memory_are_bounded():
     stage = Stage([gives(f"at{number}") for number in range(MOST_HELD + 2)])
     for number in range(MOST_HELD + 1):
         account = f"ac_{number}"
         stage.vault.rows[account] = StoredToken(refresh=Secret(f"rt{number}"), refused_at=None, version=1)
         await stage.tokens.get(account)
-    assert len(stage.tokens._held) == MOST_HELD
+    assert len(stage.tokens.memory.held) == MOST_HELD
     stage.asked.clear()
     await stage.tokens.get(f"ac_{MOST_HELD}")
     assert stage.asked == []

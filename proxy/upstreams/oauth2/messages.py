@@ -33,6 +33,8 @@ POLL_S: Final = 5.0
 """RFC 8628 §3.2: between two polls when the provider names no interval."""
 SLOW_DOWN_S: Final = 5.0
 """RFC 8628 §3.5: added to the interval at each `slow_down`."""
+SHORTEST_POLL_S: Final = 1.0
+"""Whatever the provider says: a person types no faster."""
 LONGEST_POLL_S: Final = 60.0
 LONGEST_DEVICE_S: Final = 1_800.0
 """For a person to type a code; Google says 30 minutes, Microsoft 15."""
@@ -212,7 +214,7 @@ def read_device_code(answer: Answer) -> DeviceCode | Refused:
         user_code=str(user_code),
         address=str(address),
         lifetime_s=min(_seconds(told, "expires_in", LONGEST_DEVICE_S), LONGEST_DEVICE_S),
-        interval_s=min(_seconds(told, "interval", POLL_S), LONGEST_POLL_S),
+        interval_s=max(SHORTEST_POLL_S, min(_seconds(told, "interval", POLL_S), LONGEST_POLL_S)),
     )
 
 

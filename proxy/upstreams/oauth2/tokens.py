@@ -16,7 +16,7 @@ import asyncio
 import time
 from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, Protocol
 
 from auth.oauth_tokens import GivenToken, StoredToken
@@ -71,6 +71,21 @@ class _Unsaved:
     version: int
 
 
+@dataclass(slots=True)
+class Memory:
+    """What a process knows of one provider's tokens, by account.
+
+    It outlives another reading of the configuration, so that even then there is one refresh at a time: a
+    provider may end everything when it sees a refresh token twice (RFC 9700 §4.14.2).
+    """
+
+    held: OrderedDict[str, _Held] = field(default_factory=OrderedDict)
+    renewals: dict[str, asyncio.Task[Secret]] = field(default_factory=dict)
+    renewed_at: dict[str, float] = field(default_factory=dict)
+    """When a mail server's refusal last made us refresh."""
+    unsaved: dict[str, _Unsaved] = field(default_factory=dict)
+
+
 class AccessTokens:
     """Of one provider, for every account. One event loop; `close` it before the store."""
 
@@ -80,6 +95,7 @@ class AccessTokens:
         post: Post,
         vault: Vault,
         *,
+        memory: Memory | None = None,
         wall: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -88,41 +104,39 @@ class AccessTokens:
         self._vault = vault
         self._wall = wall
         self._monotonic = monotonic
-        self._held: OrderedDict[str, _Held] = OrderedDict()
-        self._renewals: dict[str, asyncio.Task[Secret]] = {}
-        self._renewed_at: dict[str, float] = {}  # when a refusal last made us refresh
-        self._unsaved: dict[str, _Unsaved] = {}
+        self.memory = memory or Memory()
+        """Of this process; give it to whoever takes this one's place."""
 
     async def get(self, account_id: str) -> Secret:
         """Give an access token. Raises `UpstreamRefusal` for want of an authorisation, `UpstreamFailure`."""
         stored = await self._stored(account_id)
-        held = self._held.get(account_id)
+        held = self.memory.held.get(account_id)
         if held is not None and held.version == stored.version and self._monotonic() < held.good_until:
             return held.token
-        renewal = self._renewals.get(account_id)
+        renewal = self.memory.renewals.get(account_id)
         if renewal is None:
             renewal = asyncio.create_task(self._renew(account_id))
-            self._renewals[account_id] = renewal
+            self.memory.renewals[account_id] = renewal
             renewal.add_done_callback(lambda done: self._renewal_ended(account_id, done))
         return await asyncio.shield(renewal)
 
     def distrust(self, account_id: str, token: Secret) -> bool:
         """Hear that a mail server refused a token; tells whether another may do better."""
-        held = self._held.get(account_id)
+        held = self.memory.held.get(account_id)
         if held is None or held.token != token:
             return True  # it was replaced since, or is about to be
         now = self._monotonic()
-        if now - self._renewed_at.get(account_id, -RENEW_AGAIN_S) < RENEW_AGAIN_S:
+        if now - self.memory.renewed_at.get(account_id, -RENEW_AGAIN_S) < RENEW_AGAIN_S:
             return False
-        self._renewed_at = {each: at for each, at in self._renewed_at.items() if now - at < RENEW_AGAIN_S}
-        self._renewed_at[account_id] = now
-        del self._held[account_id]
+        recently = {each: at for each, at in self.memory.renewed_at.items() if now - at < RENEW_AGAIN_S}
+        self.memory.renewed_at = recently | {account_id: now}
+        del self.memory.held[account_id]
         return True
 
     async def close(self) -> None:
         """Let refreshes that are under way come to their end: their new tokens must be stored."""
-        if self._renewals:
-            await asyncio.wait(set(self._renewals.values()))
+        if self.memory.renewals:
+            await asyncio.wait(set(self.memory.renewals.values()))
 
     async def _stored(self, account_id: str) -> StoredToken:
         """Read the row. Raises as `get` does."""
@@ -168,11 +182,11 @@ class AccessTokens:
 
     async def _saved_before(self, account_id: str, stored: StoredToken) -> StoredToken | None:
         """Store what the store could not take last time; None when another process was faster."""
-        unsaved = self._unsaved.get(account_id)
+        unsaved = self.memory.unsaved.get(account_id)
         if unsaved is None:
             return stored
         if unsaved.version != stored.version:
-            del self._unsaved[account_id]
+            del self.memory.unsaved[account_id]
             return stored
         version = await self._save(account_id, stored, unsaved.given)
         if version is None:
@@ -188,11 +202,11 @@ class AccessTokens:
         try:
             version = await self._vault.replace(account_id, stored.version, wanted)
         except StoreUnavailable as error:
-            self._unsaved[account_id] = _Unsaved(given=wanted, version=stored.version)
+            self.memory.unsaved[account_id] = _Unsaved(given=wanted, version=stored.version)
             raise UpstreamFailure(
                 f"the store cannot take a token of {self._provider.name}: {error}"
             ) from None
-        self._unsaved.pop(account_id, None)
+        self.memory.unsaved.pop(account_id, None)
         return version
 
     async def _mark(self, account_id: str, stored: StoredToken) -> bool:
@@ -207,12 +221,12 @@ class AccessTokens:
 
     def _hold(self, account_id: str, tokens: Tokens, asked_at: float, version: int) -> None:
         good_until = asked_at + tokens.lifetime_s - EARLY_S
-        self._held[account_id] = _Held(token=tokens.access, good_until=good_until, version=version)
-        self._held.move_to_end(account_id)
-        while len(self._held) > MOST_HELD:
-            self._held.popitem(last=False)
+        self.memory.held[account_id] = _Held(token=tokens.access, good_until=good_until, version=version)
+        self.memory.held.move_to_end(account_id)
+        while len(self.memory.held) > MOST_HELD:
+            self.memory.held.popitem(last=False)
 
     def _renewal_ended(self, account_id: str, done: asyncio.Task[Secret]) -> None:
-        del self._renewals[account_id]
+        del self.memory.renewals[account_id]
         if not done.cancelled():
             done.exception()  # heard by those who wait, if anybody still does
