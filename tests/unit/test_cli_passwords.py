@@ -358,7 +358,8 @@ def test_no_command_takes_a_password_as_an_argument() -> None:
     context = click.Context(program)
     commands = [program.get_command(context, name) for name in COMMANDS if name not in {"demo", "serve"}]
     names = {name for command in commands if command for one in parameters(command) for name in one.opts}
-    assert {name for name in names if "password" in name or "secret" in name} == {"--primary-password-file"}
+    secrets = {name for name in names for word in ("password", "secret", "passphrase") if word in name}
+    assert secrets == {"--primary-password-file", "--secret-file", "--passphrase-file"}
 
 
 def test_json_is_ascii_on_any_terminal(house: House, seed: Secret) -> None:
