@@ -114,7 +114,7 @@ ONE_PLACE = [
     (wire, lie)
     for wire in WIRES
     for lie in (IMAP_LIES if wire.startswith("imap") else SMTP_LIES)
-    if WIRES[wire].starttls or "STARTTLS" not in lie
+    if (WIRES[wire].starttls or "STARTTLS" not in lie) and "told" not in wire
 ]
 
 

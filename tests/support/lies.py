@@ -14,6 +14,7 @@ from proxy.smtp.session import Submission
 from proxy.smtp.upstream import SmtpUpstream
 from proxy.upstreams.authzid import Authzid
 from proxy.upstreams.place import Place
+from proxy.upstreams.telling import Telling
 from support import imap_stage, smtp_front_stage
 from support.imap_stage import LOGIN, Client
 from support.liar import Drip, Liar, Say, Script, Secure, Step
@@ -65,9 +66,10 @@ class Wire(Protocol):
 
 @dataclass(frozen=True)
 class Imap:
-    """RFC 9051."""
+    """RFC 9051; `told` where the server is told who the client is, by ID (RFC 2971)."""
 
     starttls: bool
+    told: bool = False
     line: bytes = b"* OK "
     farewell: bytes = b"* BYE going down\r\n"
     unavailable: bytes = _NO
@@ -79,7 +81,10 @@ class Imap:
                 *(Say(b"w1 OK go\r\n"), Secure(tls.server), Step.HEAR),
                 *(Say(b"+ \r\n"), Step.HEAR, Say(b"w2 " + _IMAP_IN)),
             ]
-        greeting = Say(b"* OK [CAPABILITY IMAP4rev1 SASL-IR AUTH=PLAIN] ready\r\n")
+        greeting = Say(b"* OK [CAPABILITY IMAP4rev1 ID SASL-IR AUTH=PLAIN] ready\r\n")
+        if self.told:
+            about = (Say(b"* ID NIL\r\nw1 OK told\r\n"), Step.HEAR)
+            return [Secure(tls.server), greeting, Step.HEAR, *about, Say(b"w2 " + _IMAP_IN)]
         return [Secure(tls.server), greeting, Step.HEAR, Say(b"w1 " + _IMAP_IN)]
 
     def answer(self, asked: bytes) -> bytes:
@@ -87,7 +92,9 @@ class Imap:
 
     def upstream(self, tls: Tls, port: int, **limits: float) -> ImapUpstream:
         kind = AddressKind.IMAP_STARTTLS if self.starttls else AddressKind.IMAPS
-        return ImapUpstream(place=_place(kind, tls, port), sign_in_as=_AS_GATE, **limits)
+        telling = Telling.ID if self.told else None
+        place = _place(kind, tls, port)
+        return ImapUpstream(place=place, sign_in_as=_AS_GATE, client_address=telling, **limits)
 
     def stage(self, tls: Tls) -> imap_stage.Stage:
         return imap_stage.Stage(tls)
@@ -104,9 +111,10 @@ class Imap:
 
 @dataclass(frozen=True)
 class Smtp:
-    """RFC 5321, RFC 4954."""
+    """RFC 5321, RFC 4954; `told` where the server is told who the client is, by Postfix's XCLIENT."""
 
     starttls: bool
+    told: bool = False
     line: bytes = b"220-"
     farewell: bytes = b"421 4.3.2 going down\r\n"
     unavailable: bytes = smtp_front_stage.UNAVAILABLE
@@ -117,6 +125,9 @@ class Smtp:
         if self.starttls:
             offer = (Say(_EHLO % b"STARTTLS"), Step.HEAR, Say(b"220 2.0.0 go\r\n"), Secure(tls.server))
             return [greeting, Step.HEAR, *offer, Step.HEAR, *sign_in]
+        if self.told:
+            about = (Say(_EHLO % b"XCLIENT ADDR PORT PROTO HELO LOGIN"), Step.HEAR, greeting, Step.HEAR)
+            return [Secure(tls.server), greeting, Step.HEAR, *about, *sign_in]
         return [Secure(tls.server), greeting, Step.HEAR, *sign_in]
 
     def answer(self, asked: bytes) -> bytes:
@@ -124,7 +135,9 @@ class Smtp:
 
     def upstream(self, tls: Tls, port: int, **limits: float) -> SmtpUpstream:
         kind = AddressKind.SMTP_STARTTLS if self.starttls else AddressKind.SMTPS
-        return SmtpUpstream(place=_place(kind, tls, port), sign_in_as=_AS_GATE, **limits)
+        telling = Telling.XCLIENT if self.told else None
+        place = _place(kind, tls, port)
+        return SmtpUpstream(place=place, sign_in_as=_AS_GATE, client_address=telling, **limits)
 
     def stage(self, tls: Tls) -> smtp_front_stage.Stage:
         return smtp_front_stage.Stage(tls, new_session=lambda *joined: Submission(*joined, SESSION))
@@ -144,8 +157,10 @@ class Smtp:
 WIRES: dict[str, Wire] = {
     "imaps": Imap(starttls=False),
     "imap+starttls": Imap(starttls=True),
+    "imaps, told": Imap(starttls=False, told=True),
     "smtps": Smtp(starttls=False),
     "smtp+starttls": Smtp(starttls=True),
+    "smtps, told": Smtp(starttls=False, told=True),
 }
 
 
@@ -211,6 +226,16 @@ def _instead(of: bytes, said: bytes) -> Callable[[Wire, Tls], Script | None]:
     return script
 
 
+def _changed(old: bytes, new: bytes) -> Callable[[Wire, Tls], Script]:
+    """Change these words wherever they are said."""
+
+    def script(wire: Wire, tls: Tls) -> Script:
+        steps = wire.truth(tls)
+        return [Say(each.octets.replace(old, new)) if isinstance(each, Say) else each for each in steps]
+
+    return script
+
+
 IMAP_LIES = {
     "PREAUTH": _at_greeting(b"* PREAUTH welcome\r\n"),
     "a tag nobody used, at STARTTLS": _instead(b"w1 OK go", b"w9 OK go\r\n"),
@@ -222,10 +247,11 @@ IMAP_LIES = {
     "no STARTTLS": _instead(
         b"STARTTLS", b"* OK [CAPABILITY IMAP4rev1 AUTH=PLAIN] ready\r\n* OK\r\nw1 OK\r\n"
     ),
-    "a refused STARTTLS": _instead(b"w1 OK go", b"w1 NO not now\r\n"),
+    "a refused STARTTLS": _changed(b"OK go", b"NO not now"),
     "octets behind the OK to STARTTLS": _instead(b"w1 OK go", b"w1 OK go\r\nw2 " + _IMAP_IN),
-    "a refused sign-in": _instead(b"] in\r\n", b"w1 NO no\r\nw2 NO no\r\n"),
-    "BYE and OK to the sign-in": _instead(b"] in\r\n", b"* BYE\r\n"),
+    "a refused sign-in": _changed(_IMAP_IN, b"NO no\r\n"),
+    "a sign-in put off": _changed(_IMAP_IN, b"NO [UNAVAILABLE] later\r\n"),
+    "BYE in front of the OK to the sign-in": _changed(b"w", b"* BYE\r\nw"),
 }
 SMTP_LIES = {
     "421 for a greeting": _at_greeting(b"421 4.3.2 full\r\n"),
