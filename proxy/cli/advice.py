@@ -25,6 +25,16 @@ _HINTS: Final = (
     (r"does not offer STARTTLS", "let it offer STARTTLS, or write imaps:// or smtps:// and its TLS port"),
     (r"does not offer AUTH|offers no sign-in by|refused AUTH", _MECHANISM),
     (r"no secret is stored", "store one: wicketgate account set-upstream EMAIL"),
+    (r"not authorised at|refused the refresh token", "let it in again: wicketgate account authorize EMAIL"),
+    (
+        r"refused us: ",
+        "see client_id, client_secret_file and scopes in that table, and the client at the provider",
+    ),
+    (
+        r"cannot be asked",
+        "see that the endpoints in [oauth2.NAME] are right, and that this machine reaches them",
+    ),
+    (r"token of .* cannot be read", "see that keys.files names the key that it was stored with"),
     (r"stored secret cannot be read", "see that keys.files names the key that it was stored with"),
     (r"refuse[sd] our sign-in", _REFUSED),
     (r"as its extensions say", "take out of extensions what its EHLO does not list, or let it offer that"),

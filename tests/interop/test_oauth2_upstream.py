@@ -211,3 +211,15 @@ def test_another_configuration_keeps_the_tokens_of_an_unchanged_provider(town):
         gate.log.wait_for("configuration read again")
         reads(gate, password)
         assert town.provider.refreshes == before
+
+
+def test_check_connect_names_what_is_wrong_with_a_token(town):
+    def found() -> set[str]:
+        shown = town.house.run("check", "--connect", ALICE)
+        return {line.strip() for line in (shown.stdout + shown.stderr).splitlines()}
+
+    assert any("wicketgate" in line and "account authorize" in line for line in found())
+    town.authorise()
+    assert town.house.run("check", "--connect", ALICE).exit_code == 0
+    town.provider.revoke(ALICE)
+    assert any("refused the refresh token" in line for line in found())

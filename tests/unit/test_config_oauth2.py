@@ -87,6 +87,12 @@ def test_a_provider_of_ones_own(tmp_path):
         ("https://login.example.org/token", "ftp://login.example.org/t", "token_endpoint", "web address"),
         ('client_id = "gate"', 'client_id = "ga\\tte"', "client_id", "characters"),
         ('client_id = "gate"', 'client_id = "gate"\ntenant = "common"', "tenant", "microsoft"),
+        (
+            'client_id = "gate"',
+            'client_id = "gate"\npreset = "microsoft"\ntenant = "my org"',
+            "tenant",
+            "tenant",
+        ),
         ('client_id = "gate"', 'client_id = "gate"\nredirect_host = "0.0.0.0"', "redirect_host", ""),
         ('client_id = "gate"', 'client_id = "gate"\npreset = "gmail"', "preset", ""),
         ('client_id = "gate"', 'client_id = "gate"\nclient_secret = "x"', "client_secret", "not a known key"),

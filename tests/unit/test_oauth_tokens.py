@@ -298,6 +298,52 @@ async def test_who_stores_second_reads_again():
     assert stage.vault.replaced == ["rt3"]
 
 
+async def test_a_row_that_others_replace_all_the_time_is_given_up():
+    stage = Stage([gives(f"at{number}", f"rt-ours{number}") for number in range(3)])
+
+    def other_process() -> None:
+        version = stage.vault.rows[ALICE].version + 1
+        stage.vault.rows[ALICE] = StoredToken(
+            refresh=Secret(f"rt{version}"), refused_at=None, version=version
+        )
+        stage.vault.meanwhile = other_process
+
+    stage.vault.meanwhile = other_process
+    with pytest.raises(UpstreamFailure, match="replaced by others all the time"):
+        await stage.get()
+    assert stage.asked == ["rt1", "rt2", "rt3"]
+    assert stage.vault.replaced == []
+
+
+async def test_what_was_not_stored_gives_way_to_another_process():
+    """It is stored by compare and swap like any other: who was faster has the newer one."""
+    stage = Stage([gives("at1", "rt2"), gives("at2")])
+    stage.vault.full = True
+    with pytest.raises(UpstreamFailure):
+        await stage.get()
+    stage.vault.full = False
+
+    def other_process() -> None:
+        stage.vault.rows[ALICE] = StoredToken(refresh=Secret("rt-theirs"), refused_at=None, version=2)
+
+    stage.vault.meanwhile = other_process
+    assert await stage.get() == "at2"
+    assert stage.asked == ["rt1", "rt-theirs"]
+    assert stage.vault.replaced == []
+
+
+async def test_a_refusal_that_cannot_be_marked_is_an_outage():
+    stage = Stage([REFUSES, REFUSES])
+    stage.vault.full = True
+    with pytest.raises(UpstreamFailure, match="the store is out") as caught:
+        await stage.get()
+    assert not isinstance(caught.value, UpstreamRefusal)
+    stage.vault.full = False
+    with pytest.raises(UpstreamRefusal):
+        await stage.get()
+    assert stage.vault.marks == 1
+
+
 async def test_a_new_authorisation_and_its_end_count_at_once():
     stage = Stage([gives("at1"), gives("at2")])
     assert await stage.get() == "at1"
