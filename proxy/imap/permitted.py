@@ -35,7 +35,7 @@ class Verdict(StrEnum):
     NOT_KNOWN = "not known, or not allowed now"
     """BAD, as before sign-in."""
     NO_COMMAND = "no command"
-    """BAD: there is no tag, or no name with one space before it."""
+    """BAD: there is no tag, no name with one space before it, or something behind IDLE."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,6 +54,10 @@ class Judged:
 _NEVER: Final = frozenset({b"AUTHENTICATE", b"COMPRESS", b"LOGIN", b"STARTTLS", b"UNAUTHENTICATE"})
 """In no mode: another sign-in, and what makes the commands that follow unreadable (COMPRESS, RFC 4978)."""
 
+_IDLE: Final = b"IDLE"
+"""It takes no argument (RFC 2177 §4). Dovecot looks at none and says `+` anyway, which is no word about a
+literal: what would be sent as one, it would read as DONE and commands."""
+
 _READS: Final = frozenset(
     [
         # RFC 9051 §6.1, §6.3 and §6.4, RFC 3501 §6.3.9 (LSUB) and §6.4.1 (CHECK).
@@ -68,7 +72,7 @@ _READS: Final = frozenset(
             b"LSUB",
             b"STATUS",
         ),
-        *(b"IDLE", b"CHECK", b"CLOSE", b"UNSELECT", b"SEARCH", b"FETCH"),
+        *(_IDLE, b"CHECK", b"CLOSE", b"UNSELECT", b"SEARCH", b"FETCH"),
         # RFC 2971, RFC 5256, RFC 7377, RFC 9208 §4.1, RFC 4314 §3, RFC 5464 §4.2, RFC 5255; XLIST was Gmail's
         # before RFC 6154.
         *(b"ID", b"SORT", b"THREAD", b"ESEARCH", b"GETQUOTA", b"GETQUOTAROOT"),
@@ -108,6 +112,8 @@ def shown(capabilities: bytes, mode: Mode) -> bytes:
 def _verdict(name: bytes, text: bytes, end: int, mode: Mode) -> Verdict:
     if name in _NEVER:
         return Verdict.NOT_KNOWN
+    if name == _IDLE and end < len(text):
+        return Verdict.NO_COMMAND
     if mode is Mode.WHOLE or name in _READS:
         return Verdict.PASSES
     by_uid = _NAME.match(text, end) if name == b"UID" else None

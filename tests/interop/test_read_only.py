@@ -210,6 +210,7 @@ ATTACKS = {
     "a literal8": (b"y1 LIST ~{%d+}\r\n" % len(HIDDEN), HIDDEN, b"\r\n"),
     "IDLE before a literal": (b"y0 IDLE\r\ny1 LIST {%d}\r\n" % len(HIDDEN), HIDDEN, b"\r\n"),
     "lines in IDLE": (b"y0 IDLE\r\n", HIDDEN),
+    "a literal behind IDLE": (b"y0 IDLE {%d+}\r\n" % (6 + len(HIDDEN)), b"DONE\r\n", HIDDEN, b"\r\n"),
     "bare LF": (b"y1 NOOP\n" + HIDDEN.replace(b"\r\n", b"\n"),),
     "bare CR": (b"y1 NOOP\r" + HIDDEN.replace(b"\r\n", b"\r"), b"\r\n"),
     "NUL": (b"y1 NOOP\0" + HIDDEN, b"\r\n"),

@@ -7,7 +7,7 @@ from proxy.limits import IMAP_TAG_OCTETS
 
 READS = """
 CAPABILITY NOOP LOGOUT ID ENABLE LANGUAGE COMPARATOR
-EXAMINE SELECT NAMESPACE LIST LSUB XLIST STATUS CLOSE UNSELECT CHECK IDLE
+EXAMINE SELECT NAMESPACE LIST LSUB XLIST STATUS CLOSE UNSELECT CHECK
 SEARCH FETCH SORT THREAD ESEARCH GETQUOTA GETQUOTAROOT GETACL LISTRIGHTS MYRIGHTS GETMETADATA
 """
 WRITES = """
@@ -28,6 +28,13 @@ def verdict(text: str, mode: Mode) -> Verdict:
 def test_what_a_reader_may(name):
     for text in (f"a {name}", f"a {name.lower()} x", f"a {name} "):
         assert verdict(text, Mode.READ_ONLY) is verdict(text, Mode.WHOLE) is Verdict.PASSES
+
+
+@pytest.mark.parametrize("mode", Mode)
+def test_idle_stands_alone(mode):
+    assert verdict("a IDLE", mode) is verdict("a idle", mode) is Verdict.PASSES
+    for text in ("a IDLE ", "a idle x", "a IDLE  "):  # the first is all of it where a literal follows
+        assert verdict(text, mode) is Verdict.NO_COMMAND
 
 
 @pytest.mark.parametrize("name", WRITES.split())
