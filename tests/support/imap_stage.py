@@ -89,6 +89,7 @@ class PlayedUpstream:
     holds: asyncio.Event = field(default_factory=open_event)
     asked: asyncio.Event = field(default_factory=asyncio.Event)
     rest: bytes = b""
+    can_unauthenticate: bool = False
     far: Connection | None = None
     cancelled: int = 0
 
@@ -105,7 +106,12 @@ class PlayedUpstream:
 
     def reached(self) -> Any:
         near, self.far = connections()
-        return SignedIn(connection=near, capabilities=b"IMAP4rev1 IDLE", rest=self.rest)
+        return SignedIn(
+            connection=near,
+            capabilities=b"IMAP4rev1 IDLE COMPRESS=DEFLATE" if self.can_unauthenticate else b"IMAP4rev1 IDLE",
+            rest=self.rest,
+            can_unauthenticate=self.can_unauthenticate,
+        )
 
 
 @dataclass

@@ -214,6 +214,59 @@ def test_an_upstream_reads_permitted_commands_alone(moves, chance, quotes, liter
         assert [each for each in expected[len(heard) :] if each.endswith(b"\r\n")] == []
 
 
+SAID = [
+    *(
+        b"* OK x\r\n",
+        b"* 1 FETCH (X {3}\r\n",
+        b"abc)\r\n",
+        b"+ go\r\n",
+        b"+\r\n",
+        b"a OK {3}\r\n",
+        b"\r\n",
+        b"\n",
+    ),
+    *(
+        b"* CAPABILITY UNAUTHENTICATE IDLE\r\n",
+        b"* OK [CAPABILITY COMPRESS=X IDLE] x\r\n",
+        b"* BYE\r\n",
+        b"{0}\r\n",
+    ),
+    *(b"{99999999999999999999}\r\n", b"{30+}\r\n", b"* ", b"\0", b"x"),
+]
+streams = st.lists(st.sampled_from(SAID) | st.binary(max_size=3), max_size=30).map(b"".join)
+cuts = st.lists(st.integers(1, 30), max_size=20)
+
+
+def cut(octets: bytes, sizes: list[int]) -> list[bytes]:
+    pieces = []
+    for size in sizes:
+        pieces.append(octets[:size])
+        octets = octets[size:]
+    return [*filter(None, pieces), octets]
+
+
+@settings(deadline=None)
+@given(streams, cuts)
+def test_what_an_upstream_says_is_the_same_however_it_is_cut(stream, sizes):
+    at_once, in_pieces = (Watching(Watch(Mode.WHOLE)) for _ in range(2))
+    at_once.upstream(stream)
+    for piece in cut(stream, sizes):
+        in_pieces.upstream(piece)
+    assert at_once.to_client == in_pieces.to_client
+    rest = stream[len(at_once.to_client) :]
+    assert b"CAPABILITY" in stream.upper() or (stream.startswith(at_once.to_client) and b"\n" not in rest)
+
+
+@settings(deadline=None)
+@given(said, cuts, st.sampled_from(Mode))
+def test_what_a_client_says_is_the_same_however_it_is_cut(stream, sizes, mode):
+    at_once, in_pieces = (Watching(Watch(mode)) for _ in range(2))
+    at_once.client(stream)
+    for piece in cut(stream, sizes):
+        in_pieces.client(piece)
+    assert (at_once.to_client, at_once.to_upstream) == (in_pieces.to_client, in_pieces.to_upstream)
+
+
 def test_the_reader_is_taken_in_without_the_watch():
     """What the examples are for: each of them hides a command from whoever only reads as some servers do."""
     for quotes, likes, octets in (
