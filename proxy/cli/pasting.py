@@ -14,7 +14,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
-from proxy.cli.output import complain, emit_line, say
+from proxy.cli.output import complain, emit_line, plain, say
+from proxy.upstreams.oauth2.messages import DeviceCode
 
 _LINE_OCTETS: Final = 65_536
 """Kept of what is typed; an address with a code has some 2,000."""
@@ -34,7 +35,18 @@ class AtTerminal:
             say("Open this address in a browser, sign in at the provider and agree:")
             say(f"  {address}")
             say("Where that browser is on another machine, paste the address it ends at here:")
-        say_now()
+        sys.stdout.flush()
+
+    def show_code(self, code: DeviceCode) -> None:
+        """Show what is to be typed on another device."""
+        if self.as_json:
+            seconds = int(code.lifetime_s)
+            emit_line({"address": code.address, "user_code": code.user_code, "expires_in_s": seconds})
+        else:
+            say("Open this address on any device and type the code there:")
+            say(f"  {plain(code.address)}")
+            say(f"  {plain(code.user_code)}")
+        sys.stdout.flush()
 
     async def brought(self, is_ours: Callable[[str], bool]) -> str:
         """Wait for the address where the browser ended; for ever where nobody can type one."""
@@ -43,11 +55,6 @@ class AtTerminal:
             return await _watched(sys.stdin.fileno(), lines, is_ours)
         await asyncio.Event().wait()
         raise AssertionError("an event that nobody sets")
-
-
-def say_now() -> None:
-    """Let what was said be seen before anything waits."""
-    sys.stdout.flush()
 
 
 async def _watched(descriptor: int, lines: asyncio.Queue[str], is_ours: Callable[[str], bool]) -> str:
