@@ -64,14 +64,19 @@ class Server:
             if line.upper() == b"DONE" or self.likes():
                 return
         words = line.split()
-        tag = self.under_way or (words[0] if words else b"*")
-        if not self.under_way:
+        tag, name = self.under_way, b""
+        if not tag:
             self.seen.append(line)
+            tag, name = (*words, b"*", b"")[0], (*words[1:], b"")[0].upper()
+        if name == b"IDLE" and self.likes():  # whatever stands behind it
+            self.idling = tag
+            self.says.append(b"+ idling\r\n")
+            return
         mark = MARK.search(line)
         if mark is not None and self.quotes and line[: mark.start()].count(b'"') % 2:
             mark = None
         if mark is None:
-            self.answer(tag, words)
+            self.answer(tag, name)
         else:
             self.announced(tag, int(mark[1]), asks=not mark[2])
 
@@ -86,13 +91,8 @@ class Server:
         if not asks and self.literal_plus:
             self.literal = octets
 
-    def answer(self, tag: bytes, words: list[bytes]) -> None:
-        begins, self.under_way = not self.under_way, b""
-        name = words[1].upper() if begins and len(words) > 1 else b""
-        if name == b"IDLE" and self.likes():
-            self.idling = tag
-            self.says.append(b"+ idling\r\n")
-            return
+    def answer(self, tag: bytes, name: bytes) -> None:
+        self.under_way = b""
         if name == b"FETCH":
             self.says.append(b"* 1 FETCH (X {17}\r\n+ go\r\na OK\r\n* x\r\n)\r\n")
         self.says.append(tag + (b" OK done\r\n" if self.likes() else b" BAD no\r\n"))
@@ -199,6 +199,7 @@ def responses(octets: bytes) -> list[bytes]:
 @example([b"h APPEND X {18+}\r\n" + HIDDEN + b"\r\n"], [False], False, False, Mode.WHOLE)
 @example([b"e IDLE\r\nh APPEND X {18}\r\n", 40, HIDDEN, 40], [True], False, False, Mode.WHOLE)
 @example([b"e IDLE\r\nDONE\r\nh APPEND X {18}\r\n", 10, HIDDEN, 40], [False, True], False, False, Mode.WHOLE)
+@example([b"e IDLE {24}\r\n", 40, b"DONE\r\n" + HIDDEN], [], False, False, Mode.WHOLE)
 @example([b"h APPEND X {3}\r\n", 40, b"abc" + HIDDEN], [], False, False, Mode.WHOLE)
 def test_an_upstream_reads_permitted_commands_alone(moves, chance, quotes, literal_plus, mode):
     server = Server(chance, quotes=quotes, literal_plus=literal_plus)
@@ -273,6 +274,7 @@ def test_the_reader_is_taken_in_without_the_watch():
         (True, False, b'f LIST "" "x {18+}\r\n' + HIDDEN),
         (False, False, b"h APPEND X {18+}\r\n" + HIDDEN),
         (False, True, b"e IDLE\r\nh APPEND X {18}\r\n" + HIDDEN),
+        (False, True, b"e IDLE {24}\r\nDONE\r\n" + HIDDEN),
     ):
         server = Server([likes], quotes=quotes, literal_plus=False)
         server.read(octets)
