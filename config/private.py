@@ -1,5 +1,8 @@
 """Files that hold secrets: read only when nobody but their owner can.
 
+A service that systemd hands credentials to (LoadCredential=) reads the one that stands for a file in the file's
+place, so the files may be root's alone while the configuration names them for the command line as well.
+
 A file that the group or others can read or write is refused, with one exception: below the folder that
 systemd hands over in CREDENTIALS_DIRECTORY the group bits show an access list for the service's own user, so
 there only the bits of others count. It must belong to its reader or to root, because any other owner could
@@ -18,6 +21,10 @@ from typing import Final
 SECRET_FILE_OCTETS: Final = 4_096
 """More than any password or key needs; a wrong path must not read a mailbox into memory."""
 
+_NOT_HANDED_OVER: Final = (
+    "let systemd hand it over: LoadCredential= names its folder, whose files are read when the service starts"
+)
+
 
 class PrivateFileError(Exception):
     """The file cannot be used; `hint` says what to do."""
@@ -35,6 +42,7 @@ def read_private(path: Path, *, credentials: str | None = None, when_missing: st
     """
     if credentials is None:
         credentials = os.environ.get("CREDENTIALS_DIRECTORY", "")
+    path = handed_over(path, credentials)
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
         with os.fdopen(descriptor, "rb") as file:
@@ -42,12 +50,29 @@ def read_private(path: Path, *, credentials: str | None = None, when_missing: st
             _check(path, facts, in_credentials=_below(path, credentials))
             octets = file.read(SECRET_FILE_OCTETS + 1)
     except OSError as error:
-        missing = isinstance(error, FileNotFoundError)
-        hint = when_missing if missing and when_missing else access_hint(error)
+        match error:
+            case FileNotFoundError() if when_missing:
+                hint = when_missing
+            case PermissionError() if credentials:
+                hint = _NOT_HANDED_OVER
+            case _:
+                hint = access_hint(error)
         raise PrivateFileError(f"{path} cannot be read: {reason(error)}", hint) from None
     if len(octets) > SECRET_FILE_OCTETS:
         raise PrivateFileError(f"{path} is larger than {SECRET_FILE_OCTETS} octets", "name the right file")
     return octets
+
+
+def handed_over(path: Path, credentials: str) -> Path:
+    """Give the credential that stands for a file, where there is one in this folder, else the file itself.
+
+    It is named after the file and its folder, as systemd.exec(5) names what it loads from a whole folder:
+    of `LoadCredential=keys:/etc/wicketgate/keys` the file 2026-11.key becomes `keys_2026-11.key`.
+    """
+    if not credentials:
+        return path
+    credential = Path(credentials) / f"{path.absolute().parent.name}_{path.name}"
+    return credential if os.path.lexists(credential) else path
 
 
 def read_secret_text(path: Path) -> str:

@@ -27,7 +27,7 @@ from config.private import reason
 from config.setups import LISTEN, SECRET_FILE, Setup
 
 CONFIG_NAME: Final = "wicketgate.toml"
-_MADE: Final = ("tls", "keys", "data", SECRET_FILE, CONFIG_NAME)
+_MADE: Final = ("tls", "keys", "data", CONFIG_NAME)
 _SECRET_OCTETS: Final = 24
 """Of the gate's own login at a server behind: nobody types it."""
 _LINE: Final = r'^({key} = )(?:"[^"\n]*"|\[(?:"[^"\n]*"|[, ])*\])'
@@ -264,7 +264,7 @@ address = "embedded"
 
 # A real server instead, for example Dovecot with a master user "gate":
 # address = "imaps://dovecot.example.org"    # or imap+starttls://HOST, or unix:/run/dovecot/imap
-# sign_in = { kind = "authzid", user = "gate", secret_file = "upstream.secret" }
+# sign_in = { kind = "authzid", user = "gate", secret_file = "keys/upstream.secret" }
 # login = "{email}"    # the account's name there: {email}, {user} (before the @), {domain}
 # ca_file = "upstream-ca.pem"    # when its certificate was not signed by a public authority
 
@@ -274,7 +274,7 @@ address = "embedded"
 
 # A real server instead, for example Postfix, whose SASL lets "gate" act for every account:
 # address = "smtp+starttls://postfix.example.org"    # or smtps://HOST, or unix:/PATH
-# sign_in = { kind = "authzid", user = "gate", secret_file = "upstream.secret" }
+# sign_in = { kind = "authzid", user = "gate", secret_file = "keys/upstream.secret" }
 # extensions = ["CHUNKING", "DSN", "SMTPUTF8"]    # those of them that it has, for apps to use
 
 # Contacts and calendars: one server for both, which believes a header of ours. So nobody else may reach it.

@@ -60,21 +60,21 @@ imaps = ["[::]:993"]    # TLS from the first octet
 submissions = ["[::]:465"]    # sending mail, TLS from the first octet
 submission = ["[::]:587"]    # sending mail, STARTTLS demanded before any sign-in
 """
-SECRET_FILE: Final = "upstream.secret"  # noqa: S105 - a name
+SECRET_FILE: Final = "keys/upstream.secret"  # noqa: S105 - a name
 
 _OWN: Final = Template("""\
 # The gate's own login there may act for every account (SASL PLAIN with an authorization identity, RFC 4616).
-# Its password is in upstream.secret. $how
+# Its password is in keys/upstream.secret. $how
 [upstream.imap]
 address = "imaps://$server"    # or imap+starttls://HOST
-sign_in = { kind = "authzid", user = "gate", secret_file = "upstream.secret" }
+sign_in = { kind = "authzid", user = "gate", secret_file = "keys/upstream.secret" }
 # login = "{email}"    # the account's name there: {email}, {user} (before the @), {domain}
 # server_name = "mail.internal"    # the name in its certificate, where it is not the host above
 # ca_file = "upstream-ca.pem"    # when its certificate was not signed by a public authority
 
 [upstream.smtp]
 address = "smtp+starttls://$server"    # or smtps://HOST
-sign_in = { kind = "authzid", user = "gate", secret_file = "upstream.secret" }
+sign_in = { kind = "authzid", user = "gate", secret_file = "keys/upstream.secret" }
 # extensions = ["CHUNKING", "DSN", "SMTPUTF8"]    # those of them that it has, for apps to use
 """)
 _PROVIDER: Final = Template("""\

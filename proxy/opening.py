@@ -60,9 +60,16 @@ async def open_store(config: Config, ring: KeyRing, *, create: bool = False) -> 
 
 
 async def make_store(config: Config) -> None:
-    """Make the empty store of a configuration that has none yet. Raises what `open_store` raises."""
+    """Make the empty store of a configuration that has none yet. Raises what `open_store` raises.
+
+    All of it, with the history that would be made when it is first needed: whoever gives the files to the
+    server's user gives all of them, and root at the command line makes none in that user's folder.
+    """
     store = await open_store(config, key_ring(config), create=True)
-    await store.close()
+    try:
+        await store.last_used(())
+    finally:
+        await store.close()
 
 
 def store_problem(missing: StoreMissing, file: Path | None = None) -> Problem:

@@ -76,6 +76,7 @@ passdb {{
   driver = passwd-file
   args = {folder}/masters
   master = yes
+  {success}
 }}
 passdb {{
   driver = passwd-file
@@ -172,6 +173,10 @@ class DovecotOptions:
     """Accounts that have a password of their own here, as before there was a gate."""
     allow_nets: str = ""
     """From where these may be used (the side door): networks, or none for everywhere."""
+    gate_nets: str = ""
+    """From where the gate's own login may be used; none for everywhere."""
+    must_be_known: bool = False
+    """Whether the gate signs in for those alone who are in the list of accounts, as the examples have it."""
     any_name: bool = False
     """Whether accounts may have names beyond ASCII."""
     introspection: tuple[str, Path] | None = None
@@ -204,7 +209,8 @@ def furnish(folder: Path, options: DovecotOptions) -> None:
     folder.chmod(0o755)
     make_authority(folder / "tls")
     issue(folder / "tls", ["localhost", "127.0.0.1"])
-    (folder / "masters").write_text(f"gate:{{PLAIN}}{SECRET}\n")
+    only = f"::::::allow_nets={options.gate_nets}" if options.gate_nets else ""
+    (folder / "masters").write_text(f"gate:{{PLAIN}}{SECRET}{only}\n")
     (folder / "users").write_text(
         "".join(f"{email}:{{PLAIN}}{password}\n" for email, password in options.passwords.items())
     )
@@ -233,6 +239,7 @@ def configure(dovecot: str, folder: Path, ports: DovecotPorts, options: DovecotO
             compression=_COMPRESSION if (_MODULES / "lib30_imap_zlib_plugin.so").exists() else "",
             trusted=_HERE if options.trusts_us else "",
             allowed=f"override_fields = allow_nets={options.allow_nets}" if options.allow_nets else "",
+            success="result_success = continue" if options.must_be_known else "",
             names="auth_username_chars =" if options.any_name else "",
             token_mechanisms="xoauth2 oauthbearer" if options.introspection else "",
             tokens=_TOKENS.format(folder=folder) if options.introspection else "",

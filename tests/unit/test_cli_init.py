@@ -45,7 +45,7 @@ def test_what_is_written_is_sound_as_it_is(tmp_path: Path, given: tuple[str | Pa
 @pytest.mark.parametrize("kind", [Kind.DOVECOT, Kind.CYRUS])
 def test_a_server_of_ones_own_gets_a_login_for_the_gate(tmp_path, given, kind):
     done = wicketgate("init", tmp_path / "w", "--for", kind, "--server", "imap.internal", *given)
-    secret = tmp_path / "w" / "upstream.secret"
+    secret = tmp_path / "w" / "keys" / "upstream.secret"
     assert stat.S_IMODE(secret.stat().st_mode) == 0o400
     assert len(secret.read_text().strip()) == 32
     assert f"let {kind} know the login gate, with the password in {secret}" in done.stdout
@@ -61,7 +61,7 @@ def test_at_a_provider_each_account_has_its_own_secret(tmp_path, given, kind):
     assert "wicketgate account set-upstream you@example.org" in done.stdout
     config = load(tmp_path / "w" / "wicketgate.toml")
     assert {config.upstream.imap.sign_in.kind, config.upstream.smtp.sign_in.kind} == {"stored"}
-    assert not (tmp_path / "w" / "upstream.secret").exists()
+    assert not (tmp_path / "w" / "keys" / "upstream.secret").exists()
 
 
 def test_without_a_certificate_one_is_made(tmp_path):

@@ -100,6 +100,34 @@ def test_a_systemd_credential_may_show_group_bits(tmp_path: Path) -> None:
         read_private(path, credentials=str(tmp_path))
 
 
+def test_a_credential_is_read_in_the_place_of_the_file_it_stands_for(tmp_path: Path) -> None:
+    """As systemd names what it loads from a folder; the file itself may be missing, or out of reach."""
+    handed = tmp_path / "handed"
+    handed.mkdir()
+    private(handed / "keys_2026-11.key", b"handed over", 0o440)
+    path = tmp_path / "keys" / "2026-11.key"
+    assert read_private(path, credentials=str(handed)) == b"handed over"
+    path.parent.mkdir()
+    private(path, b"root's own")
+    assert read_private(path, credentials=str(handed)) == b"handed over"
+    assert read_private(path, credentials="") == b"root's own"
+    assert read_private(private(path.with_name("other.key"), b"other"), credentials=str(handed)) == b"other"
+
+
+def test_a_relative_path_has_a_folder_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "keys").mkdir()
+    monkeypatch.chdir(tmp_path / "keys")
+    private(tmp_path / "keys_k", b"x")
+    assert read_private(Path("k"), credentials=str(tmp_path)) == b"x"
+
+
+def test_a_credential_that_is_of_no_use_is_told_of(tmp_path: Path) -> None:
+    """The file is not read instead: what the service was handed is what its administrator meant."""
+    private(tmp_path / "keys_k", b"x", 0o444)
+    with pytest.raises(PrivateFileError, match=f"{tmp_path}/keys_k can be read or changed by others"):
+        read_private(tmp_path / "keys" / "k", credentials=str(tmp_path))
+
+
 def test_what_is_not_a_file_or_too_large(tmp_path: Path) -> None:
     with pytest.raises(PrivateFileError, match="no such file"):
         read_private(tmp_path / "absent")
