@@ -1,7 +1,7 @@
 """Files that hold secrets: read only when nobody but their owner can.
 
-A service that systemd hands credentials to (LoadCredential=) reads the one that stands for a file in the file's
-place, so the files may be root's alone while the configuration names them for the command line as well.
+A service that systemd hands credentials to (LoadCredential=) reads the one that stands for a file in the
+file's place, so the files may be root's alone while the configuration names them for the command line too.
 
 A file that the group or others can read or write is refused, with one exception: below the folder that
 systemd hands over in CREDENTIALS_DIRECTORY the group bits show an access list for the service's own user, so

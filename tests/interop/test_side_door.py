@@ -1,4 +1,4 @@
-"""The side door, shut as docs/deploy.md says: an account's own password is good from webmail and nowhere else.
+"""The side door, shut as docs/deploy.md says: an account's own password is good from webmail alone.
 
 Every address of 127.0.0.0/8 is this machine's, so Dovecot and Postfix can tell who asks as on a network.
 """
