@@ -1,13 +1,15 @@
 """A folder of one's own beside the file that is being made: private, locked while in use, gone afterwards.
 
 What is finished is renamed out of it, so a file is there whole or not at all. A folder that a killed process
-left is recognised by its lock, which the kernel let go of, and is removed by the next one.
+left is recognised by its name, which nobody else makes, and by its lock, which the kernel let go of; it is
+removed by the next one.
 """
 
 from __future__ import annotations
 
 import fcntl
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -15,7 +17,9 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
-_PREFIX: Final = ".wicketgate-"
+_PREFIX: Final = ".wicketgate-unfinished-"
+_OURS: Final = re.compile(re.escape(_PREFIX) + r"[a-z0-9_]{8}")
+"""As tempfile.mkdtemp names it; whoever calls a folder of their own `.wicketgate-…` keeps it."""
 _FOLDER: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 
 
@@ -46,6 +50,8 @@ def _make(beside: Path) -> tuple[Path, int]:
 def _sweep(beside: Path) -> None:
     """Remove what killed processes left: folders that nobody holds."""
     for folder in beside.glob(f"{_PREFIX}*"):
+        if not _OURS.fullmatch(folder.name):
+            continue
         with suppress(OSError):
             descriptor = os.open(folder, _FOLDER | os.O_NOFOLLOW)
             try:

@@ -44,12 +44,21 @@ def test_another_process_at_work_keeps_its_own_and_a_killed_one_does_not(tmp_pat
 
 def test_what_is_no_folder_of_ours_stays(tmp_path: Path) -> None:
     (tmp_path / "elsewhere").mkdir()
-    (tmp_path / ".wicketgate-link").symlink_to(tmp_path / "elsewhere")
-    (tmp_path / ".wicketgate-file").touch()
+    (tmp_path / ".wicketgate-unfinished-linklink").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / ".wicketgate-unfinished-filefile").touch()
     with workspace(tmp_path):
         pass
     assert sorted(path.name for path in tmp_path.iterdir()) == [
-        ".wicketgate-file",
-        ".wicketgate-link",
+        ".wicketgate-unfinished-filefile",
+        ".wicketgate-unfinished-linklink",
         "elsewhere",
     ]
+
+
+@pytest.mark.parametrize("name", [".wicketgate-backups", ".wicketgate-unfinished-backups"])
+def test_a_folder_that_somebody_named_much_like_ours_stays(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).mkdir()
+    (tmp_path / name / "last.backup").touch()
+    with workspace(tmp_path):
+        pass
+    assert (tmp_path / name / "last.backup").exists()

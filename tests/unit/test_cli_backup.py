@@ -144,7 +144,7 @@ def test_what_the_built_in_servers_keep_is_said_to_be_missing(house: House) -> N
 
 
 def test_what_a_killed_backup_left_is_taken_away_by_the_next(house: House) -> None:
-    killed = house.file.parent / ".wicketgate-killed"
+    killed = house.file.parent / ".wicketgate-unfinished-k1ll3d__"
     killed.mkdir(mode=0o700)
     (killed / "gate.db").write_bytes(b"half a copy")
     house.ask("backup", named(house, "b"))
