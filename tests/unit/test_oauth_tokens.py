@@ -236,6 +236,32 @@ async def test_what_was_not_stored_gives_way_to_another_process():
     assert stage.vault.replaced == []
 
 
+async def test_a_mark_by_a_process_that_came_second_loses_no_token():
+    """Two refresh at once: the provider replaces the token for one, and refuses it to the other."""
+    stage = Stage([gives("at1", "rt2"), gives("at2")])
+
+    def other_process() -> None:
+        stage.vault.rows[ALICE] = StoredToken(refresh=Secret("rt1"), refused_at=1_000, version=2)
+
+    stage.vault.meanwhile = other_process
+    assert await stage.get() == "at1"
+    assert stage.vault.rows[ALICE] == StoredToken(refresh=Secret("rt2"), refused_at=None, version=3)
+    assert await stage.get() == "at1"
+    assert stage.asked == ["rt1"]
+
+
+async def test_what_was_not_stored_outlives_the_mark_of_another_process():
+    stage = Stage([gives("at1", "rt2"), gives("at2", "rt3")])
+    stage.vault.full = True
+    with pytest.raises(UpstreamFailure):
+        await stage.get()
+    stage.vault.full = False
+    stage.vault.rows[ALICE] = StoredToken(refresh=Secret("rt1"), refused_at=1_000, version=2)
+    assert await stage.get() == "at2"
+    assert stage.asked == ["rt1", "rt2"]
+    assert stage.vault.replaced == ["rt2", "rt3"]
+
+
 async def test_a_refusal_that_cannot_be_marked_is_an_outage():
     stage = Stage([REFUSES, REFUSES])
     stage.vault.full = True

@@ -4,7 +4,8 @@ All sign-ins of an account that need a new token at the same time wait for one r
 connections at start). It goes on when they give up, because a provider may have replaced the refresh token by
 then; the new one is written into the store before anything uses the access token, and is kept here while the
 store cannot take it. Another process may refresh too: rows are replaced by compare and swap, and whoever
-comes second reads again before it believes a refusal.
+comes second reads again before it believes a refusal. Where it did not, and marked the row first, the new
+token replaces the mark: it was given for the very token that stands there.
 
 Only the provider's own word that the refresh token is no good marks the row; an outage never does. A marked
 one is tried again after an hour, for providers err. Access tokens are in memory alone.
@@ -68,7 +69,8 @@ class _Unsaved:
     """A refresh token that the provider gave and the store could not take."""
 
     given: GivenToken
-    version: int
+    used: Secret
+    """The one it was given for, and that still stands in the store."""
 
 
 @dataclass(slots=True)
@@ -146,7 +148,8 @@ class AccessTokens:
             raise UpstreamFailure(f"the token of {self._provider.name} cannot be read: {error}") from None
         if stored is None:
             raise UpstreamRefusal(f"not authorised at {self._provider.name}: wicketgate account authorize")
-        if stored.refused_at is not None and self._wall() - stored.refused_at < RETRY_REFUSED_S:
+        lately = stored.refused_at is not None and self._wall() - stored.refused_at < RETRY_REFUSED_S
+        if lately and self._unsaved(account_id, stored) is None:
             again = "authorise again: wicketgate account authorize"
             raise UpstreamRefusal(f"{self._provider.name} refused the refresh token; {again}")
         return stored
@@ -182,11 +185,9 @@ class AccessTokens:
 
     async def _saved_before(self, account_id: str, stored: StoredToken) -> StoredToken | None:
         """Store what the store could not take last time; None when another process was faster."""
-        unsaved = self.memory.unsaved.get(account_id)
+        unsaved = self._unsaved(account_id, stored)
         if unsaved is None:
-            return stored
-        if unsaved.version != stored.version:
-            del self.memory.unsaved[account_id]
+            self.memory.unsaved.pop(account_id, None)
             return stored
         version = await self._save(account_id, stored, unsaved.given)
         if version is None:
@@ -200,14 +201,29 @@ class AccessTokens:
             return stored.version
         wanted = given or GivenToken(secret=stored.refresh)
         try:
-            version = await self._vault.replace(account_id, stored.version, wanted)
-        except StoreUnavailable as error:
-            self.memory.unsaved[account_id] = _Unsaved(given=wanted, version=stored.version)
+            version = await self._replace(account_id, stored, wanted)
+        except (StoreUnavailable, UnknownKey, UnsealError) as error:
+            self.memory.unsaved[account_id] = _Unsaved(given=wanted, used=stored.refresh)
             raise UpstreamFailure(
                 f"the store cannot take a token of {self._provider.name}: {error}"
             ) from None
         self.memory.unsaved.pop(account_id, None)
         return version
+
+    async def _replace(self, account_id: str, stored: StoredToken, wanted: GivenToken) -> int | None:
+        """Replace the row, also one that another process has marked since; None if it is stale."""
+        version = await self._vault.replace(account_id, stored.version, wanted)
+        if version is not None:
+            return version
+        now = await self._vault.read(account_id)
+        if now is None or now.refresh != stored.refresh:
+            return None
+        return await self._vault.replace(account_id, now.version, wanted)
+
+    def _unsaved(self, account_id: str, stored: StoredToken) -> _Unsaved | None:
+        """Give what waits to be stored in the place of this very token."""
+        unsaved = self.memory.unsaved.get(account_id)
+        return unsaved if unsaved is not None and unsaved.used == stored.refresh else None
 
     async def _mark(self, account_id: str, stored: StoredToken) -> bool:
         """Remember the refusal; False when the row was replaced meanwhile, so that it proves nothing."""
