@@ -5,6 +5,8 @@ restores trusts the backup. What the present store knows is never forgotten eith
 was revoked stays dead, an account that was disabled or removed since comes back disabled, what proves its
 owner (primary password, second factor, recovery codes) and what signs it in at the servers behind is as the
 present store has it, and the audit trail goes on. Where no store can tell, codes that may be used are spent.
+What ends here though the backup has no row of it is named in the change feed, so that a later restore of
+another backup knows it too.
 """
 
 from __future__ import annotations
@@ -17,7 +19,7 @@ from auth.keycheck import usable_keys
 from auth.seal import KeyRing
 from auth.store import deeds, proofs, queries, restoring
 from auth.store.feed import advance
-from auth.store.known import Known, KnownAccount
+from auth.store.known import Known, KnownAccount, Tombstone
 from auth.store.rows import AccountRow, AppPasswordRow, ChangeKind, FeedMark, RevokedWhy
 from auth.store.store import Store, Tx
 from auth.totp import DRIFT_STEPS, STEP_S
@@ -88,10 +90,10 @@ class _Decision:
         accounts = queries.all_accounts(self._tx)
         for row in accounts:
             self._account(row)
-        if not accounts:
-            advance(self._tx, ChangeKind.RESTORED, "", ())  # another history even so
         self._done.accounts = len(accounts)
-        self._count_lost({row.id for row in accounts})
+        ended = self._end_lost({row.id for row in accounts})
+        if ended or not accounts:
+            advance(self._tx, ChangeKind.RESTORED, "", ended)  # another history even so
         return self._done
 
     def _account(self, row: AccountRow) -> None:
@@ -137,7 +139,7 @@ class _Decision:
         for each in queries.app_passwords(tx, [row.id]):
             if each.revoked_at is not None:
                 continue
-            stone = self._known.revoked.get(each.id)
+            stone = self._stone(each.id)
             active = [Lives(email=row.email, row=each)] if queries.is_active(each, at) else []
             if stone is not None:
                 revoked += deeds.revoke(tx, row.id, stone.at, stone.why, only=each.id)
@@ -149,13 +151,22 @@ class _Decision:
                 done.revoked += active
         return tuple(revoked)
 
-    def _count_lost(self, account_ids: set[str]) -> None:
-        """Count what the present store has and the backup has not."""
+    def _stone(self, app_password_id: str) -> Tombstone | None:
+        """Give the tombstone of one that the present store knows to be dead."""
+        if app_password_id in self._known.ended:
+            return Tombstone(at=self._terms.at, why=RevokedWhy.RESTORED)
+        return self._known.revoked.get(app_password_id)
+
+    def _end_lost(self, account_ids: set[str]) -> tuple[str, ...]:
+        """Count what the present store has and the backup has not; give the app passwords that are dead."""
         known, done = self._known, self._done
         lost = [each for key, each in known.accounts.items() if key not in account_ids and not each.removed]
         back = {row.id for row in queries.all_app_passwords(self._tx)}
         done.lost_accounts = sorted(each.email for each in lost)
-        done.lost_app_passwords = len(known.unrevoked - back)
+        lost_app_passwords = known.unrevoked - back
+        done.lost_app_passwords = len(lost_app_passwords)
+        dead = (known.revoked.keys() | known.ended) - back
+        return tuple(sorted(dead if self._terms.trusted else dead | lost_app_passwords))
 
 
 def _needs(account: KnownAccount) -> set[str]:
@@ -167,5 +178,11 @@ def _needs(account: KnownAccount) -> set[str]:
 
 
 _NOTHING_KNOWN: Final = Known(
-    mark=FeedMark(0, b""), check_values={}, accounts={}, revoked={}, unrevoked=frozenset(), audit=()
+    mark=FeedMark(0, b""),
+    check_values={},
+    accounts={},
+    revoked={},
+    unrevoked=frozenset(),
+    ended=frozenset(),
+    audit=(),
 )

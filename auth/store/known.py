@@ -44,6 +44,7 @@ _UPSTREAM: Final[Mapping[str, str]] = MappingProxyType(
 """Who an account is at the servers behind; these tables came with revision 0003."""
 _HAS_TABLE: Final = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?"
 _PASSWORDS: Final = "SELECT id, revoked_at, revoked_why FROM app_password"
+_ENDED: Final = "SELECT app_password_ids FROM change WHERE app_password_ids != ''"
 _UNUSABLE: Final = STALE | {"SQLITE_ERROR"}
 """A file that is no database, a damaged one, and one with other tables than a store has."""
 
@@ -111,6 +112,8 @@ class Known:
     """By the id of the app password."""
     unrevoked: frozenset[str]
     """The ids of the other app passwords, expired ones included."""
+    ended: frozenset[str]
+    """The ids of app passwords that have no row here, and that some change ended: an earlier restore knew."""
     audit: tuple[Line, ...]
     """The audit trail, oldest first."""
 
@@ -160,6 +163,7 @@ def _read(connection: sqlite3.Connection) -> Known:
             codes.setdefault(account_id, []).append(code)
         upstream = _upstream(connection)
         passwords = rows(_PASSWORDS)
+        ended = {each for (ids,) in rows(_ENDED) for each in ids.split()}
         return Known(
             mark=FeedMark(int(seq), bytes(token)),
             check_values={key_id: bytes(value) for key_id, value in rows(_KEYS)},
@@ -175,6 +179,7 @@ def _read(connection: sqlite3.Connection) -> Known:
                 row[0]: Tombstone(at=int(row[1]), why=_why(row[2])) for row in passwords if row[1] is not None
             },
             unrevoked=frozenset(row[0] for row in passwords if row[1] is None),
+            ended=frozenset(ended - {row[0] for row in passwords}),
             audit=tuple(_lines(connection, "audit", _AUDIT)),
         )
 

@@ -288,6 +288,38 @@ async def test_what_the_backup_has_not_is_named(tmp_path):
     assert (done.lost_accounts, done.lost_app_passwords) == ([BOB], 1)
 
 
+@pytest.mark.parametrize("trusted", [False, True])
+async def test_what_was_revoked_stays_dead_also_by_way_of_a_backup_that_has_it_not(tmp_path, trusted):
+    async with office(tmp_path) as here:
+        await here.enrolled()
+        before, after = tmp_path / "before", tmp_path / "after"
+        for folder, label in ((before, "phone"), (after, "tablet")):
+            await here.mint(label)
+            back_up(here).rename(folder)
+        await here.accounts.revoke(ALICE, "tablet", OWNER)
+        await restored(here, before, knows=present(here), trusted=trusted)
+    async with office(before) as there:
+        done = await restored(there, after, knows=present(there), trusted=True)
+    assert labels(done.stay_revoked) == (["tablet"] if trusted else ["phone", "tablet"])
+    assert labels(done.alive) == (["phone"] if trusted else [])
+    async with office(after) as copied:
+        assert (await states(copied))["tablet"] is RevokedWhy.RESTORED
+
+
+@pytest.mark.parametrize("trusted", [False, True])
+async def test_what_was_alive_and_is_gone_lives_again_only_where_both_backups_are_trusted(tmp_path, trusted):
+    async with office(tmp_path) as here:
+        await here.enrolled()
+        before, after = tmp_path / "before", tmp_path / "after"
+        back_up(here).rename(before)
+        await here.mint("tablet")
+        back_up(here).rename(after)
+        await restored(here, before, knows=present(here), trusted=trusted)
+    async with office(before) as there:
+        done = await restored(there, after, knows=present(there), trusted=True)
+    assert labels(done.alive if trusted else done.stay_revoked) == ["tablet"]
+
+
 async def test_an_empty_store_is_another_history_too(tmp_path):
     async with office(tmp_path) as here:
         folder, before = back_up(here), await here.store.feed_mark()
