@@ -154,6 +154,7 @@ def _try(
     desk: Desk, config: Config, email: str, wanted: tuple[Service, Identity], secret: Secret | None
 ) -> None:
     """Sign in once as the account would; what the server behind says about it is for the operator."""
+    from proxy.net.tls import CertificateProblem  # noqa: PLC0415 - only who tries pays for loading it
     from proxy.server.sign_ins import Safes, sign_in_as  # noqa: PLC0415 - only who tries pays for loading it
     from proxy.server.trying import table_for, try_sign_in  # noqa: PLC0415
     from proxy.upstreams.place import UpstreamFailure  # noqa: PLC0415
@@ -165,6 +166,8 @@ def _try(
         fail_usage(f"no secret is shown to the {service} server behind", "name the other one with --service")
     try:
         desk.run(try_sign_in(config, service, email, identity, kind))
+    except CertificateProblem as problem:
+        fail_usage(str(problem), "see what is wrong with: wicketgate check")
     except UpstreamRefusal as refused:
         hint = "see that login and secret are right there; nothing was stored"
         fail(f"the {service} server behind refuses {identity.login}: {plain(str(refused))}", hint)

@@ -83,6 +83,15 @@ def test_a_secret_that_does_not_work_is_not_stored(house):
     assert house.ask("account", "show", ALICE)["upstream"] == []
 
 
+def test_an_authority_that_cannot_be_read_is_a_mistake_in_the_config(house):
+    text = house.file.read_text("utf-8")
+    house.file.write_text(re.sub(r'ca_file = "[^"]*"', 'ca_file = "none.pem"', text), "utf-8")
+    done = set_upstream(house, "--login", THERE)
+    assert done.exit_code == 2
+    assert "none.pem" in done.stderr
+    assert "wicketgate" in done.stderr
+
+
 def test_what_cannot_be_tried_is_stored_only_when_told_so(house, tmp_path):
     text = house.file.read_text("utf-8")
     house.file.write_text(_moved(text), "utf-8")
