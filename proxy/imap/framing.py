@@ -25,6 +25,7 @@ class Why(StrEnum):
     OPEN_QUOTE = "quoted string without an end"
     BAD_OCTET = "NUL, CR or 8-bit octet outside a literal"
     NUL_IN_LITERAL = "NUL in a literal"
+    LINES_IN_LITERAL = "line ends in a literal that is no message"
     NO_TAG = "no tag"
     NO_NAME = "no command"
     BAD_SYNTAX = "bad syntax"

@@ -35,7 +35,7 @@ class Verdict(StrEnum):
     NOT_KNOWN = "not known, or not allowed now"
     """BAD, as before sign-in."""
     NO_COMMAND = "no command"
-    """BAD: there is no tag, no name with one space before it, or something behind IDLE."""
+    """BAD: there is no tag, no name with one space before it, or behind it what some server misreads."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,6 +85,16 @@ _READS_BY_UID: Final = frozenset({b"FETCH", b"SEARCH", b"SORT", b"THREAD"})
 _HIDDEN_FROM_READERS: Final = frozenset({b"NOTIFY", b"URLAUTH", b"XAPPLEPUSHSERVICE"})
 """What clients use by themselves where they see it, and may not: RFC 5465, RFC 4467, Apple's."""
 
+_LINES: Final = re.compile(
+    rb"[^ ]+ (?:APPEND +[^ ]+ |SETMETADATA +[^ ]+ |(?:UID )?REPLACE +[^ ]+ +[^ ]+ )", re.IGNORECASE
+)
+_LINES_LATER: Final = re.compile(rb"[^ ]+ (?:APPEND|SETMETADATA|(?:UID )?REPLACE) ", re.IGNORECASE)
+_URL: Final = re.compile(rb"[ (]URL \Z", re.IGNORECASE)
+_LISTS: Final = frozenset({b"LIST", b"LSUB", b"XLIST"})
+_RETURN: Final = re.compile(rb'[ )"]RETURN(?=[\s(]|\Z)', re.IGNORECASE)
+_BARE_STATUS: Final = re.compile(rb'[\s()"]STATUS(?! \()(?=[\s()"]|\Z)', re.IGNORECASE)
+_QUOTED: Final = re.compile(rb'"(?:[^"\\]|\\.)*+"')
+
 _NAME: Final = re.compile(rb" ([A-Za-z][A-Za-z0-9._-]*)(?= |\Z)")
 
 
@@ -109,10 +119,37 @@ def shown(capabilities: bytes, mode: Mode) -> bytes:
     return b" ".join(name for name in capabilities.split() if _may_be_seen(name.upper(), mode))
 
 
+def may_hold_lines(opening: bytes, before: bytes | None = None) -> bool:
+    """Tell whether the literal behind a command's first line, or later behind `before`, may hold CR and LF.
+
+    Messages and what is noted of mailboxes may. Of other literals servers repeat the octets in their errors
+    (Dovecot those of a SEARCH key): with line ends in them a client could write responses of its own, and
+    among them a `+`.
+    """
+    if before is None:
+        return _LINES.match(opening) is not None and not _URL.search(opening)
+    return _LINES_LATER.match(opening) is not None and not _URL.search(before)
+
+
+def is_plain(name: bytes, text: bytes, *, begins: bool) -> bool:
+    """Tell whether no server takes a part of this line for another command.
+
+    Cyrus does behind a STATUS without its list (RFC 5819 §2) among what LIST is to return: it answers BAD,
+    and reads on in the middle of the line.
+    """
+    if name not in _LISTS:
+        return True
+    text = _QUOTED.sub(b'""', text)
+    if begins:
+        found = _RETURN.search(text)
+        text = text[found.end() :] if found else b""
+    return _BARE_STATUS.search(text) is None
+
+
 def _verdict(name: bytes, text: bytes, end: int, mode: Mode) -> Verdict:
     if name in _NEVER:
         return Verdict.NOT_KNOWN
-    if name == _IDLE and end < len(text):
+    if (name == _IDLE and end < len(text)) or not is_plain(name, text, begins=True):
         return Verdict.NO_COMMAND
     if mode is Mode.WHOLE or name in _READS:
         return Verdict.PASSES

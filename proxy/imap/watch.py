@@ -3,7 +3,9 @@
 Pure. The upstream gets lines of permitted commands and the literals it asked for, nothing else. Every literal
 goes to it as `{n}`, whatever the client wrote, when every command before has been answered: then its `+` can
 only mean this literal, and without a `+` no octet of it is sent. So it does not matter what an upstream makes
-of a literal it did not want (RFC 7888 §4), nor which kinds it takes. In IDLE the one thing to say is DONE.
+of a literal it did not want (RFC 7888 §4), nor which kinds it takes. A literal with line ends that is no
+message ends the session: repeated in an error, it would be lines of the upstream's to us. In IDLE the one
+thing to say is DONE.
 
 The client gets every response of the upstream as it came, less the capabilities that it may not use, and our
 own replies between two of them. A refused command has its reply at once, perhaps before those of earlier
@@ -16,13 +18,14 @@ waits for the client.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum, auto
 from functools import partial
 from typing import Final
 
 from proxy.imap.client_framer import Announced, Broken, ClientFramer, Dropped, Event, Line, Octets
-from proxy.imap.permitted import Judged, Mode, Verdict, judge, shown
+from proxy.imap.framing import Why
+from proxy.imap.permitted import Judged, Mode, Verdict, is_plain, judge, may_hold_lines, shown
 from proxy.imap.upstream_framer import BadResponse, Kind, Part, UpstreamFramer
 from proxy.limits import (
     ERRORS_PER_CONNECTION,
@@ -49,9 +52,14 @@ class _UnderWay:
     """The command with literals that is being passed on; there is one at a time."""
 
     tag: bytes
+    name: bytes
+    opening: bytes = field(repr=False)
+    """Its first line."""
     text: bytes = field(repr=False)
     """The line before the literal."""
     literal: Announced
+    lines: bool
+    """Whether the literal may hold CR and LF."""
     stage: _Stage = _Stage.WAITING
 
 
@@ -159,7 +167,7 @@ class Watch:
     def _event(self, event: Event) -> None:
         match event:
             case Octets(octets):
-                self._to_upstream += octets
+                self._literal(octets)
             case Dropped():
                 self._say(self._due)
             case Broken(why):
@@ -194,7 +202,14 @@ class Watch:
 
     def _pass(self, line: Line, judged: Judged, tag: bytes) -> None:
         if line.literal is not None:
-            self._under_way = _UnderWay(tag=tag, text=judged.text, literal=line.literal)
+            self._under_way = _UnderWay(
+                tag=tag,
+                name=judged.name,
+                opening=judged.text,
+                text=judged.text,
+                literal=line.literal,
+                lines=may_hold_lines(judged.text),
+            )
             return
         self._tags.add(tag)
         if judged.name == b"IDLE":
@@ -204,11 +219,22 @@ class Watch:
     def _more(self, line: Line) -> None:
         """Pass on what follows a literal; the upstream has said that it wants it."""
         command, self._under_way = self._under_way, None
-        if line.literal is None or command is None:
+        if command is not None and not is_plain(command.name, line.text, begins=False):
+            self._hang_up(b"* BAD " + Why.BAD_SYNTAX.encode("ascii"))
+        elif line.literal is None or command is None:
             self._to_upstream += line.text + _CRLF
-            return
-        self._under_way = _UnderWay(tag=command.tag, text=line.text, literal=line.literal)
-        self._ask(self._under_way)
+        else:
+            lines = may_hold_lines(command.opening, line.text)
+            self._under_way = replace(command, text=line.text, literal=line.literal, lines=lines)
+            self._ask(self._under_way)
+
+    def _literal(self, octets: bytes) -> None:
+        """Pass octets of a literal on, which the upstream has said it wants."""
+        command = self._under_way
+        if (b"\n" in octets or b"\r" in octets) and not (command is not None and command.lines):
+            self._hang_up(b"* BAD " + Why.LINES_IN_LITERAL.encode("ascii"))
+        else:
+            self._to_upstream += octets
 
     def _ask(self, command: _UnderWay) -> None:
         """Pass on a line that ends with the mark of a literal, and wait for the upstream's word."""

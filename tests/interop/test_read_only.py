@@ -194,6 +194,8 @@ def test_idle_hears_of_new_mail_and_a_revocation_cuts_it(gate, owner, reader, em
 # --- attacks ---------------------------------------------------------------------------------------------
 
 HIDDEN = b"z1 UID STORE 1:* +FLAGS (\\Deleted)\r\nz2 EXPUNGE\r\n"
+OWN_RESPONSES = b"x\r\n" + b"* OK %b\r\n" % (b"x" * 990) * 60 + b"+ go ahead\r\n"
+"""What Dovecot repeats when it stands where a SEARCH key should; it comes in several pieces."""
 ATTACKS = {
     "a refused literal": (b"y1 APPEND INBOX {%d}\r\n" % len(HIDDEN), HIDDEN, b"\r\n"),
     "a refused literal that comes unasked": (b"y1 APPEND INBOX {%d+}\r\n" % len(HIDDEN), HIDDEN, b"\r\n"),
@@ -211,6 +213,18 @@ ATTACKS = {
     "IDLE before a literal": (b"y0 IDLE\r\ny1 LIST {%d}\r\n" % len(HIDDEN), HIDDEN, b"\r\n"),
     "lines in IDLE": (b"y0 IDLE\r\n", HIDDEN),
     "a literal behind IDLE": (b"y0 IDLE {%d+}\r\n" % (6 + len(HIDDEN)), b"DONE\r\n", HIDDEN, b"\r\n"),
+    "responses of one's own": (
+        b"y1 SEARCH {%d+}\r\n" % len(OWN_RESPONSES),
+        OWN_RESPONSES,
+        b"\r\ny2 NOOP {%d+}\r\n" % len(HIDDEN),
+        HIDDEN,
+        b"\r\n",
+    ),
+    "STATUS without its list": (b'y1 LIST "" "*" RETURN (STATUS z1 CREATE z1\r\n',),
+    "the same behind a literal": (
+        b'y1 LIST "" {1+}\r\n* RETURN (STATUS z1 CREATE z1\r\n',
+        b'y2 LIST "" "*" RETURN (METADATA {16+}\r\n/private/comment STATUS z1 CREATE z1\r\n',
+    ),
     "bare LF": (b"y1 NOOP\n" + HIDDEN.replace(b"\r\n", b"\n"),),
     "bare CR": (b"y1 NOOP\r" + HIDDEN.replace(b"\r\n", b"\r"), b"\r\n"),
     "NUL": (b"y1 NOOP\0" + HIDDEN, b"\r\n"),

@@ -2,7 +2,7 @@
 
 import pytest
 
-from proxy.imap.permitted import Mode, Verdict, judge, shown
+from proxy.imap.permitted import Mode, Verdict, is_plain, judge, may_hold_lines, shown
 from proxy.limits import IMAP_TAG_OCTETS
 
 READS = """
@@ -88,3 +88,44 @@ def test_what_is_shown_is_what_may_be_used():
     )
     assert shown(there, Mode.WHOLE) == b"IMAP4rev1 IDLE NOTIFY UrlAuth=BINARY"
     assert shown(there, Mode.READ_ONLY) == b"IMAP4rev1 IDLE"
+
+
+@pytest.mark.parametrize(
+    ("opening", "before", "may"),
+    [
+        *(
+            (b"a APPEND ", None, False),
+            (b"a APPEND INBOX ", None, True),
+            (b"a append INBOX (x) ", None, True),
+        ),
+        *(
+            (b"a APPEND ", b" ", True),
+            (b"a APPEND x ", b" (x) ", True),
+            (b"a APPEND x CATENATE (TEXT ", None, True),
+        ),
+        *((b"a APPEND x CATENATE (URL ", None, False), (b"a APPEND ", b" CATENATE (TEXT ", True)),
+        *((b"a APPEND ", b" CATENATE (URL ", False), (b"a APPEND x CATENATE (TEXT ", b" URL ", False)),
+        *(
+            (b"a REPLACE 4 ", None, False),
+            (b"a UID REPLACE 4 x ", None, True),
+            (b"a UID REPLACE 4 ", b" ", True),
+        ),
+        *((b"a SETMETADATA ", None, False), (b"a SETMETADATA x (/private/comment ", None, True)),
+        *((b"a SEARCH ", None, False), (b"a SEARCH APPEND x ", None, False), (b"a SEARCH ", b" ", False)),
+        *((b"APPEND SEARCH x ", None, False), (b"a UID SEARCH REPLACE 4 x ", None, False)),
+    ],
+)
+def test_whose_literals_may_hold_lines(opening, before, may):
+    assert may_hold_lines(opening, before) is may
+
+
+@pytest.mark.parametrize(
+    "rest", ["STATUS z", "STATUS", "STATUS ", 'STATUS "x', "status\tz", "CHILDREN STATUS) z"]
+)
+@pytest.mark.parametrize("mode", Mode)
+def test_status_with_its_list_alone(rest, mode):
+    assert verdict(f'a LIST "" "*" RETURN (CHILDREN {rest}', mode) is Verdict.NO_COMMAND
+    assert verdict(f'a XLIST "" ("*") return ({rest}', mode) is Verdict.NO_COMMAND
+    assert not is_plain(b"LIST", b" /private/comment) " + rest.encode(), begins=False)
+    assert verdict(f'a LIST "" "*" RETURN (X{rest}', mode) is Verdict.PASSES
+    assert verdict(f"a SEARCH RETURN ({rest}", mode) is Verdict.PASSES
