@@ -179,10 +179,10 @@ def _info(file: IO[bytes], offset: int) -> tarfile.TarInfo:
 def _seal(text: bytes) -> Seal:
     try:
         facts: Any = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         raise _damaged() from None
     match facts:
-        case {"sha256": str(sha256), "key": str(key), "hmac_sha256": str(vouched)}:
+        case {"sha256": str(sha256), "key": str(key), "hmac_sha256": str(vouched)} if vouched.isascii():
             return Seal(sha256=sha256, key=key, hmac_sha256=vouched)
     raise _damaged()
 

@@ -102,7 +102,7 @@ class Manifest(_Part):
         try:
             facts: Any = json.loads(text)
             written = facts["format"]
-        except (ValueError, TypeError, KeyError):
+        except (ValueError, TypeError, KeyError, RecursionError):
             raise ArchiveError("it is no backup of Wicketgate") from None
         if not isinstance(written, int) or written > FORMAT:
             by = facts.get("made_by", "a later version")

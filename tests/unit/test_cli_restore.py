@@ -178,6 +178,34 @@ def test_what_a_later_version_made_is_refused(house: House, key: str, value: obj
     assert words in refused(house, "restore", named(house, "later"), "--replace", "--yes")
 
 
+class _Strange(bytes):
+    """A digest that is none."""
+
+    def hex(self, *_: Any) -> str:
+        return "é" * 64
+
+
+@pytest.mark.parametrize(
+    ("manifest", "vouched", "words"),
+    [
+        (b'{"format":' + b"[" * 1_000_000, bytes(32), "it is no backup of Wicketgate"),
+        (None, _Strange(32), "it is damaged"),
+    ],
+    ids=["deep", "strange"],
+)
+def test_what_nobody_writes_is_no_fault_of_ours(
+    house: House, manifest: bytes | None, vouched: bytes, words: str
+) -> None:
+    with tarfile.open(named(house, "plain")) as tar:
+        members: dict[str, Any] = {member.name: tar.extractfile(member).read() for member in tar}
+    del members["seal"]
+    members["manifest.json"] = manifest or members["manifest.json"]
+    with Path(named(house, "odd")).open("wb") as file:
+        write(file, members, 0, lambda _: (key_file(house).stem, vouched))
+    said = refused(house, "restore", named(house, "odd"), "--replace", "--yes")
+    assert f"{named(house, 'odd')} cannot be restored: {words}" in said
+
+
 def test_keys_and_certificates_are_put_back_where_they_are_missing(house: House, tmp_path: Path) -> None:
     machine = tmp_path / "new"
     machine.mkdir()
