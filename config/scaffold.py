@@ -7,7 +7,6 @@ behind, so it can simply be tried again.
 
 from __future__ import annotations
 
-import json
 import re
 import shutil
 from collections.abc import Sequence
@@ -24,7 +23,7 @@ from config.address import host_name, joined
 from config.authority import issue, make_authority, write_file
 from config.keys import new_key_text
 from config.private import reason
-from config.setups import LISTEN, SECRET_FILE, Setup
+from config.setups import LISTEN, SECRET_FILE, Setup, quoted
 
 CONFIG_NAME: Final = "wicketgate.toml"
 _MADE: Final = ("tls", "keys", "data", CONFIG_NAME)
@@ -164,7 +163,7 @@ def config_text(plan: Plan) -> str:
 
 def _path(path: Path | None) -> str:
     """Write a path as TOML text, whatever is in it."""
-    return json.dumps("" if path is None else str(path.absolute()), ensure_ascii=False)
+    return quoted("" if path is None else str(path.absolute()))
 
 
 def adapted_text(text: str, *, names: Sequence[str], bind: str, ports: Ports) -> str:

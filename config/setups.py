@@ -7,6 +7,7 @@ documentation.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -43,14 +44,20 @@ class Setup:
     """A certificate that is there already, with its key; without one a private authority is made."""
     key: Path | None = None
     server: str = "localhost"
-    """The host of the server behind, for those of one's own."""
+    """The host of the server behind, for those of one's own; as `config.address.host_name` gives it."""
     client_id: str = NO_CLIENT_ID
     """Of the application that was registered at the provider, for OAuth 2."""
 
     @property
     def upstream_text(self) -> str:
         """The tables of the servers behind."""
-        return _UPSTREAM[self.kind].substitute(server=self.server, client_id=self.client_id)
+        server = f"[{self.server}]" if ":" in self.server else self.server
+        return _UPSTREAM[self.kind].substitute(server=server, client_id=quoted(self.client_id))
+
+
+def quoted(text: str) -> str:
+    """Write a text as TOML does, whatever is in it: JSON, but that TOML escapes DEL as well."""
+    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007F")
 
 
 LISTEN: Final = """\
@@ -117,7 +124,7 @@ _UPSTREAM: Final[Mapping[Kind, Template]] = MappingProxyType(
 # The client id is that of an application registered at entra.microsoft.com; docs/oauth.md shows how.
 [oauth2.microsoft]
 preset = "microsoft"
-client_id = "$client_id"
+client_id = $client_id
 
 [upstream.imap]
 address = "imaps://outlook.office365.com"

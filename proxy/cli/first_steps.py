@@ -9,6 +9,7 @@ from typing import Final, TypedDict, Unpack
 
 import click
 
+from config.address import host_name
 from config.load import load
 from config.models import Config
 from config.scaffold import init_dir
@@ -88,7 +89,7 @@ def _setup(options: InitOptions) -> Setup | None:
         kind=kind,
         certificate=options["certificate"],
         key=options["key"],
-        server=options["server"] or "localhost",
+        server=host_name(options["server"] or "localhost"),
         client_id=options["client_id"] or NO_CLIENT_ID,
     )
 

@@ -64,6 +64,24 @@ def test_at_a_provider_each_account_has_its_own_secret(tmp_path, given, kind):
     assert not (tmp_path / "w" / "keys" / "upstream.secret").exists()
 
 
+def test_an_address_without_brackets_is_a_server_too(tmp_path, given):
+    assert wicketgate("init", tmp_path / "w", "--for", "cyrus", "--server", "::1", *given).exit_code == 0
+    upstream = load(tmp_path / "w" / "wicketgate.toml").upstream
+    assert str(upstream.imap.address) == "imaps://[::1]:993"
+
+
+def test_what_is_in_names_is_no_line_of_the_config(tmp_path, given):
+    strange = tmp_path / 'c "\\é\n\t\x7f$x'
+    strange.mkdir()
+    pair = [Path(given[at]).rename(strange / name) for at, name in ((3, "c.pem"), (5, "k.pem"))]
+    options = ("--host", HOST, "--certificate", pair[0], "--key", pair[1], "--client-id", 'a"b\\')
+    done = wicketgate("init", tmp_path / "w", "--for", "microsoft365", *options)
+    assert done.exit_code == 0, done.stderr
+    config = load(tmp_path / "w" / "wicketgate.toml")
+    assert (config.tls.certificate[0].certificate, config.tls.certificate[0].key) == tuple(pair)
+    assert config.oauth2["microsoft"].client_id == 'a"b\\'
+
+
 def test_without_a_certificate_one_is_made(tmp_path):
     done = wicketgate("init", tmp_path / "w", "--for", "dovecot", "--host", HOST)
     assert "devices must trust" in done.stdout
@@ -81,6 +99,8 @@ def test_without_a_certificate_one_is_made(tmp_path):
         (("--for", "dovecot", "--host", HOST, "--certificate", __file__), "go together"),
         (("--for", "dovecot", "--host", HOST, "--certificate", "/nowhere"), "does not exist"),
         (("--for", "dovecot", "--host", "a b"), "is not a host name"),
+        (("--for", "dovecot", "--host", HOST, "--server", 'a"b'), "is not a host name"),
+        (("--for", "dovecot", "--host", HOST, "--server", "imap.internal:993"), "is not a host name"),
     ],
 )
 def test_what_does_not_fit_is_said_and_nothing_is_made(tmp_path, options, words):
