@@ -119,9 +119,7 @@ def test_whose_literals_may_hold_lines(opening, before, may):
     assert may_hold_lines(opening, before) is may
 
 
-@pytest.mark.parametrize(
-    "rest", ["STATUS z", "STATUS", "STATUS ", 'STATUS "x', "status\tz", "CHILDREN STATUS) z"]
-)
+@pytest.mark.parametrize("rest", ["STATUS z", "STATUS", "STATUS ", 'STATUS "x', "status\tz", "STATUS) z"])
 @pytest.mark.parametrize("mode", Mode)
 def test_status_with_its_list_alone(rest, mode):
     assert verdict(f'a LIST "" "*" RETURN (CHILDREN {rest}', mode) is Verdict.NO_COMMAND
