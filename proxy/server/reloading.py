@@ -35,6 +35,14 @@ Reread = Callable[[], Config]
 """Reads the configuration again. Raises ConfigErrors."""
 
 
+@dataclass(frozen=True, slots=True)
+class Rereading:
+    """When the configuration is to be read again, and how."""
+
+    asked: asyncio.Event
+    reread: Reread | None
+
+
 @dataclass(slots=True)
 class Generation:
     """What was made from one reading of the configuration, to be closed when nobody uses it any more."""
@@ -47,18 +55,14 @@ class Reloader:
     """Waits to be asked, and takes another configuration."""
 
     def __init__(
-        self, base: Foundation, listening: Listening, first: Generation, reread: Reread | None
+        self, base: Foundation, listening: Listening, first: Generation, rereading: Rereading
     ) -> None:
         self._base = base
         self._listening = listening
         self._now = first
-        self._reread = reread
-        self._asked = asyncio.Event()
+        self._reread = rereading.reread
+        self._asked = rereading.asked
         self._leaving: set[asyncio.Task[None]] = set()
-
-    def ask(self) -> None:
-        """Have the configuration read again, soon."""
-        self._asked.set()
 
     async def follow(self) -> None:
         """Read it again whenever that is asked, until cancelled."""

@@ -32,7 +32,7 @@ from proxy.server.fronts import PROTOCOLS, Foundation, certificate_files, front_
 from proxy.server.listening import Bound, Listening
 from proxy.server.notifying import READY, STOPPING, notify
 from proxy.server.places import workers_folder
-from proxy.server.reloading import Generation, Reloader, Reread
+from proxy.server.reloading import Generation, Reloader, Reread, Rereading
 from proxy.sessions import Registry
 from proxy.worker import Worker, WorkerLock
 
@@ -44,11 +44,16 @@ async def serve(
 ) -> None:
     """Serve until SIGINT or SIGTERM. `ready` is called once every listener answers.
 
-    On SIGHUP the configuration is read again by `reread`; without one the certificates alone are.
+    On SIGHUP the configuration is read again by `reread`; without one the certificates alone are. One that
+    comes while it starts is answered when it serves, one that comes while it stops is not.
     """
     async with AsyncExitStack() as stack:
         stop = Stop.on_signals(stack)
-        bound = (await _start(config, stack, stop, reread)).bound
+        hung_up = asyncio.Event()
+        on_signal(
+            stack, signal.SIGHUP, hung_up.set
+        )  # to the very end: unheard it would kill what is finished
+        bound = (await _start(config, stack, stop, Rereading(hung_up, reread))).bound
         log.info("serving %s", bound)
         notify(READY)
         if ready is not None:
@@ -62,7 +67,7 @@ async def serve(
         )
 
 
-async def _start(config: Config, stack: AsyncExitStack, stop: Stop, reread: Reread | None) -> Listening:
+async def _start(config: Config, stack: AsyncExitStack, stop: Stop, rereading: Rereading) -> Listening:
     """Start every part; what is started last is taken down first."""
     certificates = Certificates(certificate_files(config), PROTOCOLS)
     stop.run_beside(stack, "certificates", certificates.follow())
@@ -89,7 +94,7 @@ async def _start(config: Config, stack: AsyncExitStack, stop: Stop, reread: Rere
     )
     first = Generation(config, AsyncExitStack())
     listening = Listening(strangers)
-    reloader = Reloader(base, listening, first, reread)
+    reloader = Reloader(base, listening, first, rereading)
     stack.push_async_callback(reloader.close)
     handlers = await front_ends(config, first.stack, base)
     await _start_worker(config, stack, stop, store, registry)
@@ -98,7 +103,6 @@ async def _start(config: Config, stack: AsyncExitStack, stop: Stop, reread: Rere
     stack.callback(listening.stop)
     listening.change(config.listen, handlers)
     stack.push_async_callback(_close, listening, registry)
-    on_signal(stack, signal.SIGHUP, reloader.ask)
     stop.run_beside(stack, "configuration", reloader.follow())
     return listening
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import signal
 from base64 import b64encode
 
 import pytest
@@ -60,6 +61,26 @@ def test_a_message_on_its_way_is_taken_to_its_end(house, dial):
         client.close()
         assert serving.process.wait(timeout=30) == 0
         assert [b"first half, second half\r\n" in message for message in delivered(serving)] == [True]
+
+
+def test_a_signal_to_reload_ends_nothing_that_is_being_finished(house, dial):
+    with running_gate(house) as serving:
+        password = mint(serving)
+        reader = dial(serving.facts)
+        reader.login(ALICE, password)
+        client = smtp.connect(serving.facts)
+        client.login(ALICE, password)
+        client.mail(ALICE)
+        client.rcpt(ALICE)
+        assert client.docmd("DATA")[0] == 354
+        stop(serving)
+        assert seconds_to_end(reader) < 10
+        serving.process.send_signal(signal.SIGHUP)
+        client.send(b"Subject: on its way\r\n\r\nall of it\r\n.\r\n")
+        assert client.getreply()[0] == 250
+        client.close()
+        assert serving.process.wait(timeout=30) == 0
+        assert len(delivered(serving)) == 1
 
 
 def test_a_client_that_only_signed_in_hears_421(house):
