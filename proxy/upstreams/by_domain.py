@@ -34,14 +34,17 @@ class ByDomain(Generic[R_co]):
         domain = domain_of(grant.email)
         upstream = self.by_domain.get(domain, self.usual)
         if upstream is None:
-            raise UpstreamFailure(f"no server behind is named for the domain {domain}")
+            raise UpstreamFailure(f"no server behind is named for the domain {domain or 'of a name without @'}")
         return await upstream.sign_in(grant, origin)
 
 
 def domain_of(email: str) -> str:
-    """Give the domain of an address as the config writes it, an international one in its xn-- form."""
-    domain = email.rpartition("@")[2]
-    try:
-        return domain.encode("idna").decode("ascii").lower()
-    except UnicodeError:
-        return domain.lower()
+    """Give the domain of an address as the config writes it, an international one in its xn-- form.
+
+    Of a name without @ it is empty. No label is mapped to another (RFC 5891 §4.4, §5.5): `straße.example` and
+    `strasse.example` are two domains, and may be two owners.
+    """
+    labels = email.rpartition("@")[2].lower().split(".") if "@" in email else []
+    return ".".join(
+        label if label.isascii() else f"xn--{label.encode('punycode').decode('ascii')}" for label in labels
+    )

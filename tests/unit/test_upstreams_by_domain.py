@@ -28,15 +28,25 @@ class Server:
         ("a@sub.example.net", "usual"),
         ("printer", "usual"),
         ("a@bücher.example", "books"),
+        ("a@BÜCHER.example", "books"),
         ("a@xn--bcher-kva.example", "books"),
+        ("a@strasse.example", "ss"),
+        ("a@straße.example", "usual"),  # another domain: nothing is mapped
+        ("a@σς.example", "usual"),
+        ("example.net", "usual"),  # a name without a domain
         ("a@" + "x" * 70, "usual"),
     ],
 )
 async def test_each_account_has_its_own_server(email, whose):
-    servers = {"usual": Server(), "net": Server(), "books": Server()}
+    servers = {name: Server() for name in ("usual", "net", "books", "ss", "greek")}
     upstream = ByDomain(
         usual=servers["usual"],
-        by_domain={"example.net": servers["net"], "xn--bcher-kva.example": servers["books"]},
+        by_domain={
+            "example.net": servers["net"],
+            "xn--bcher-kva.example": servers["books"],
+            "strasse.example": servers["ss"],
+            "xn--4xaa.example": servers["greek"],  # σσ
+        },
     )
     await upstream.sign_in(replace(GRANT, email=email), Origin())
     assert {name: server.served for name, server in servers.items() if server.served} == {whose: [email]}
