@@ -34,7 +34,7 @@ class ByDomain(Generic[R_co]):
         domain = domain_of(grant.email)
         upstream = self.by_domain.get(domain, self.usual)
         if upstream is None:
-            raise UpstreamFailure(f"no server behind is named for the domain {domain or 'of a name without @'}")
+            raise UpstreamFailure(f"no server behind is named for the domain {domain or '(none)'}")
         return await upstream.sign_in(grant, origin)
 
 
