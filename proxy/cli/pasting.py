@@ -65,7 +65,7 @@ async def _watched(descriptor: int, lines: asyncio.Queue[str], is_ours: Callable
     def ready() -> None:
         data = os.read(descriptor, _LINE_OCTETS)
         held.extend(data)
-        *whole, rest = bytes(held).split(b"\n")
+        *whole, rest = bytes(held).split(b"\n") if data else (bytes(held), b"")  # its end ends a line
         held[:] = rest[-_LINE_OCTETS:]
         for line in whole:
             lines.put_nowait(line.decode("utf-8", "replace").strip())

@@ -89,6 +89,21 @@ def test_a_browser_on_another_machine_and_a_slip_of_the_mouse(town):
     assert len(authorised(town)) == 1
 
 
+def test_an_address_without_a_line_end_is_taken_at_the_end_of_what_a_script_says(town):
+    command = [*RUN, "-c", town.house.file, "account", "authorize", ALICE, "--json"]
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        address = json.loads(process.stdout.readline())["address"]
+        try:
+            _, errors = process.communicate(opened(town, address), timeout=imap.PATIENCE_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            raise
+    assert process.returncode == 0, errors
+    assert len(authorised(town)) == 1
+
+
 def test_ctrl_c_while_the_browser_is_open_stores_nothing(town):
     dialog = on_terminal(
         [*RUN, "-c", town.house.file, "account", "authorize", ALICE], [("it ends at here:", "\x03")]

@@ -13,6 +13,7 @@ from proxy.upstreams.oauth2.authorising import NotAuthorisedError, Patience, by_
 from proxy.upstreams.oauth2.http import Poster
 from proxy.upstreams.oauth2.messages import DeviceCode, Tokens
 from proxy.upstreams.oauth2.provider import Provider
+from proxy.upstreams.place import UpstreamFailure
 from support.browser import sent_back, visit
 from support.oauth_provider import CLIENT_ID, CLIENT_SECRET, SCOPES, Fault, OAuthProvider, running
 from support.sockets import Tls, tls_for
@@ -180,6 +181,19 @@ async def test_an_outage_while_it_polls_is_waited_out(provider, tls):
     tokens = await by_device(known(provider), Poster(tls=tls.client), person.show, patience)
     assert is_for_alice(provider, tokens)
     assert person.slept == [1.0, 2.0, 4.0]
+
+
+async def test_a_provider_that_never_answers_a_poll_is_not_the_fault_of_the_person(provider, tls):
+    person = AtTheDevice(provider)
+    sleep = person.sleep
+
+    async def sleeps(seconds: float) -> None:
+        await sleep(seconds)
+        provider.fault = Fault.GARBAGE
+
+    patience = Patience(monotonic=lambda: sum(person.slept), sleep=sleeps)
+    with pytest.raises(UpstreamFailure, match="home answered 200, and not in JSON"):
+        await by_device(known(provider), Poster(tls=tls.client), person.show, patience)
 
 
 async def test_a_code_that_nobody_types(provider, tls):

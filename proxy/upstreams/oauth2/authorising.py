@@ -77,13 +77,15 @@ async def by_device(
     code = _granted(provider, await _ask(provider, post, device_request(provider), read_device_code))
     show(code)
     until, interval_s = clock.monotonic() + code.lifetime_s, code.interval_s
+    failed: UpstreamFailure | None = None
     while clock.monotonic() + interval_s < until:
         await clock.sleep(interval_s)
         try:
             outcome = await _ask(provider, post, poll_request(provider, code), read_tokens)
-        except UpstreamFailure:  # RFC 8628 §3.5: go on, more slowly
-            interval_s = min(interval_s * 2, LONGEST_POLL_S)
+        except UpstreamFailure as failure:  # RFC 8628 §3.5: go on, more slowly
+            failed, interval_s = failure, min(interval_s * 2, LONGEST_POLL_S)
             continue
+        failed = None
         match outcome:
             case Refused(error="authorization_pending"):
                 pass
@@ -91,6 +93,8 @@ async def by_device(
                 interval_s += SLOW_DOWN_S
             case _:
                 return _kept(provider, _granted(provider, outcome))
+    if failed is not None:
+        raise failed
     raise NotAuthorisedError("the code was not typed in time", "begin again; it is good for some minutes")
 
 
