@@ -93,6 +93,7 @@ _URL: Final = re.compile(rb"[ (]URL \Z", re.IGNORECASE)
 _LISTS: Final = frozenset({b"LIST", b"LSUB", b"XLIST"})
 _RETURN: Final = re.compile(rb'[ )"]RETURN(?=[\s(]|\Z)', re.IGNORECASE)
 _BARE_STATUS: Final = re.compile(rb'[\s()"]STATUS(?! \()(?=[\s()"]|\Z)', re.IGNORECASE)
+_ANOTHER: Final = re.compile(rb"[^ ] +(?:UNAUTHENTICATE\s*\Z|COMPRESS\s+DEFLATE)", re.IGNORECASE)
 _QUOTED: Final = re.compile(rb'"(?:[^"\\]|\\.)*+"')
 
 _NAME: Final = re.compile(rb" ([A-Za-z][A-Za-z0-9._-]*)(?= |\Z)")
@@ -134,9 +135,12 @@ def may_hold_lines(opening: bytes, before: bytes | None = None) -> bool:
 def is_plain(name: bytes, text: bytes, *, begins: bool) -> bool:
     """Tell whether no server takes a part of this line for another command.
 
-    Cyrus does behind a STATUS without its list (RFC 5819 §2) among what LIST is to return: it answers BAD,
-    and reads on in the middle of the line.
+    Cyrus does behind much of what it refuses: it answers BAD, and reads on in the middle of the line. Among
+    what readers may say that is a STATUS without its list (RFC 5819 §2) in what LIST is to return.
+    Administrators may say more, so what would let somebody in anew stands in none of their lines.
     """
+    if _ANOTHER.search(text):
+        return False
     if name not in _LISTS:
         return True
     text = _QUOTED.sub(b'""', text)

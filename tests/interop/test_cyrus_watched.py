@@ -105,6 +105,10 @@ ATTACKS = {
     "blanks": (b"z1  UNAUTHENTICATE\r\n", b" z1 UNAUTHENTICATE\r\n", b"z1\tUNAUTHENTICATE\r\n"),
     "a name in a literal": (b"z1 {14+}\r\nUNAUTHENTICATE\r\n",),
     "behind a literal": (b"y1 LIST {1+}\r\n", HIDDEN),
+    "behind STATUS without its list": (b'y1 LIST "" "*" RETURN (STATUS ' + HIDDEN,),
+    "behind a list without its beginning": (b"y1 SETQUOTA INBOX ( " + HIDDEN, b"y2 XWARMUP INBOX " + HIDDEN),
+    "COMPRESS, likewise": (b"y1 XWARMUP INBOX z1 COMPRESS DEFLATE\r\n",),
+    "that behind a literal": (b"y1 SETQUOTA {5+}\r\nINBOX ( " + HIDDEN,),
 }
 
 

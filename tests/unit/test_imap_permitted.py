@@ -127,3 +127,13 @@ def test_status_with_its_list_alone(rest, mode):
     assert not is_plain(b"LIST", b" /private/comment) " + rest.encode(), begins=False)
     assert verdict(f'a LIST "" "*" RETURN (X{rest}', mode) is Verdict.PASSES
     assert verdict(f"a SEARCH RETURN ({rest}", mode) is Verdict.PASSES
+
+
+@pytest.mark.parametrize("name", ["SETQUOTA INBOX (", "XWARMUP INBOX", "SEARCH TEXT"])
+@pytest.mark.parametrize("mode", Mode)
+def test_what_lets_in_anew_stands_in_no_line(name, mode):
+    for hidden in ("z UNAUTHENTICATE", "z unauthenticate ", "z COMPRESS DEFLATE", "z compress deflate x"):
+        assert verdict(f"a {name} {hidden}", mode) is Verdict.NO_COMMAND
+        assert not is_plain(b"SETQUOTA", f" {hidden}".encode(), begins=False)
+    for plain in ("UNAUTHENTICATED", "compress", '"COMPRESS" DEFLATE', "UNAUTHENTICATE x"):
+        assert verdict(f"a SEARCH TEXT {plain}", mode) is Verdict.PASSES
