@@ -177,7 +177,7 @@ async def test_a_client_that_is_too_many_is_refused_by_its_own_address(caplog):
         await connection.receive()
         await released.wait()
 
-    house.loop._handler = work
+    house.loop.handler = work
     busy = await house.call(BALANCER, header() + b"x")
     await until(lambda: len(house.strangers) == 1)
     await turns()

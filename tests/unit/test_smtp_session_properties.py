@@ -79,13 +79,13 @@ async def play(stage: Stage, said: bytes, cuts: list[int]) -> bytes:
 
 
 def messages_in(steps: list[Chunk | bytes]) -> set[bytes]:
-    """Every run of chunks that a last one ends: what may be a message."""
+    """Every run of chunks that a last one ends: what may be a message. MAIL ends none."""
     whole, runs = set(), [b""]
     for step in steps:
         if isinstance(step, Chunk):
             runs = [*(run + step.octets for run in runs), b""]
             whole |= set(runs[:-1]) if step.last else set()
-        if (not isinstance(step, Chunk) and step != b"NOOP\r\n") or (isinstance(step, Chunk) and step.last):
+        if step.last if isinstance(step, Chunk) else step.startswith((b"RSET", b"HELO")):
             runs = [b""]
     return whole
 
