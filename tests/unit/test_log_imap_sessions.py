@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable
 
 import pytest
 
 from proxy.log.words import SessionEnd
+from proxy.net.connection import Connection, ConnectionLost
 from support import imap_stage
 from support.scenes import (
     EXPIRES,
@@ -32,6 +35,14 @@ def tls(tmp_path_factory: pytest.TempPathFactory) -> Tls:
     return Tls(tmp_path_factory.mktemp("tls"))
 
 
+async def follows(upstream: Connection) -> None:
+    """Close when the client has."""
+    with contextlib.suppress(ConnectionLost):
+        while await upstream.receive():
+            pass
+        upstream.abort()
+
+
 @pytest.mark.parametrize(
     ("end", "reason"),
     [
@@ -48,8 +59,12 @@ def tls(tmp_path_factory: pytest.TempPathFactory) -> Tls:
 async def test_the_ends_of_an_imap_session(tls, log, end: Callable[[Scene], Awaitable[None]], reason):
     async with imap(tls) as scene:
         await scene.client.ask(imap_stage.LOGIN)
+        following = (
+            [asyncio.ensure_future(follows(scene.far))] if end in (leave, leave_without_a_word) else []
+        )
         await end(scene)
         await scene.over()
+        await asyncio.gather(*following)
     ended = one_session(log, reason)
     assert ended["service"] == "imap"
     assert ended["upstream"] == told(log)[0]["upstream"] != ended["connection"]

@@ -107,7 +107,7 @@ def test_a_header_is_read_and_nothing_behind_it_is_taken(octets: bytes, expected
 
 @pytest.mark.parametrize(("octets", "_"), GOOD.values(), ids=GOOD.keys())
 def test_a_header_that_is_cut_off_is_waited_for(octets: bytes, _: object) -> None:
-    for cut in range(len(octets)):
+    for cut in (*range(min(len(octets), 300)), len(octets) - 1):
         assert read(octets[:cut], step=1) == (None, cut)
 
 
