@@ -12,6 +12,9 @@ _REFUSED: Final = (
     "see that sign_in is as the server behind has it, that it lets the gate act for this account, "
     "and that it knows the account's login"
 )
+_TLS_FIRST: Final = "if TLS begins at once on that port, write imaps:// or smtps://; else see its own log"
+_ANOTHER: Final = "see that a server of this protocol listens on that port; else what it says is why"
+_ILL: Final = "its own log says why it lets nobody in at the moment; the sign-in itself may be right"
 _HINTS: Final = (
     (r"name not found|name look-up", "see that the host in address is right, and that DNS here knows it"),
     (r"ECONNREFUSED", "see that the server runs and listens on that port, and that address names it"),
@@ -22,6 +25,9 @@ _HINTS: Final = (
     (r"[Hh]ostname mismatch|IP address mismatch|doesn't match", _NAME),
     (r"certificate refused", "name the authority that signed its certificate with ca_file"),
     (r"no TLS with .*(?:wrong version number|record layer|closed)", _NOT_TLS),
+    (r"TLS handshake timed out", _NOT_TLS),
+    (r"\+starttls://.* did not answer in time \(waiting for the greeting\)", _TLS_FIRST),
+    (r"did not greet with|sent what is no reply", _ANOTHER),
     (r"does not offer STARTTLS", "let it offer STARTTLS, or write imaps:// or smtps:// and its TLS port"),
     (r"does not offer AUTH|offers no sign-in by|refused AUTH", _MECHANISM),
     (r"no secret is stored", "store one: wicketgate account set-upstream EMAIL"),
@@ -36,6 +42,7 @@ _HINTS: Final = (
     ),
     (r"token of .* cannot be read", "see that keys.files names the key that it was stored with"),
     (r"stored secret cannot be read", "see that keys.files names the key that it was stored with"),
+    (r"refused our sign-in .*: '(?:4\d\d |NO \[(?:UNAVAILABLE|SERVERBUG|LIMIT|INUSE)\b)", _ILL),
     (r"refuse[sd] our sign-in", _REFUSED),
     (r"as its extensions say", "take out of extensions what its EHLO does not list, or let it offer that"),
     (r"XCLIENT", "let the server offer XCLIENT to the gate, or take client_address out"),
