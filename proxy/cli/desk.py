@@ -118,13 +118,17 @@ class Desk:
 
 
 def must_not_be_root_for_another(config: Config) -> None:
-    """Refuse to let root make files in a folder of another user, whose server could not open them."""
+    """Refuse to let root make files in a folder of another user, whose server could not open them.
+
+    Where the folder is not there yet, it is the one in which it would be made that counts.
+    """
     data = config.server.data
-    if os.geteuid() != 0 or not data.is_dir():
+    place = next((each for each in (data, *data.parents) if each.is_dir()), None)
+    if os.geteuid() != 0 or place is None:
         return
-    user = data.stat().st_uid
+    user = place.stat().st_uid
     if user != 0:
-        what = f"{data} belongs to user {user}, and root would make a store there that this user cannot open"
+        what = f"{place} belongs to user {user}, and root would make a store there that this user cannot open"
         fail_usage(what, f"run this as that user: sudo -u '#{user}' wicketgate …")
 
 

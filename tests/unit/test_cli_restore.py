@@ -256,6 +256,17 @@ def test_root_makes_no_store_in_another_users_folder(house: House) -> None:
     assert "root would make a store there that this user cannot open" in said
 
 
+def test_root_makes_no_folder_for_a_store_in_another_users_folder(house: House) -> None:
+    if os.geteuid() != 0:
+        pytest.skip("only root is refused")
+    shutil.rmtree(data(house))
+    os.chown(house.file.parent, 65_534, 65_534)
+    done = house.run("restore", named(house, "plain"), "--yes")
+    assert done.exit_code == 2
+    assert f"{house.file.parent} belongs to user 65534" in done.stderr
+    assert not data(house).exists()
+
+
 def test_a_history_that_can_be_read_stays(house: House) -> None:
     (data(house) / "activity.db").unlink(missing_ok=True)
     house.ask("password", "list", ALICE)  # which makes the file
