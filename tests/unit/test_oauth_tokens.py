@@ -98,6 +98,18 @@ async def test_a_store_that_is_out_loses_no_token():
     assert stage.vault.replaced == ["rt2", "rt3"]
 
 
+async def test_what_waits_for_the_store_is_stored_before_the_end():
+    stage = Stage([gives("at1", "rt2")])
+    stage.vault.full = True
+    with pytest.raises(UpstreamFailure):
+        await stage.get()
+    await stage.tokens.close()
+    stage.vault.full = False
+    await stage.tokens.close()
+    assert stage.vault.replaced == ["rt2"]
+    assert stage.asked == ["rt1"]
+
+
 async def test_what_was_not_stored_is_forgotten_once_the_account_is_authorised_anew():
     stage = Stage([gives("at1", "rt2"), gives("at2")])
     stage.vault.full = True

@@ -136,9 +136,19 @@ class AccessTokens:
         return True
 
     async def close(self) -> None:
-        """Let refreshes that are under way come to their end: their new tokens must be stored."""
+        """Let refreshes that are under way come to their end: their new tokens must be stored.
+
+        What the store could not take before is offered to it for the last time.
+        """
         if self.memory.renewals:
             await asyncio.wait(set(self.memory.renewals.values()))
+        for account_id in list(self.memory.unsaved):
+            try:
+                await self._saved_before(account_id, await self._stored(account_id))
+            except UpstreamRefusal:  # it is not authorised any more
+                continue
+            except UpstreamFailure:  # the store is still out, for the others too
+                return
 
     async def _stored(self, account_id: str) -> StoredToken:
         """Read the row. Raises as `get` does."""
