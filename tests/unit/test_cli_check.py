@@ -139,6 +139,7 @@ def test_a_file_of_nothing_but_mistakes_is_no_fault_of_ours(config: Path, text: 
 )
 def test_a_store_that_was_taken_away_is_no_empty_store(config: Path, take_away, what: str) -> None:
     take_away(config.parent / "data")
+    left = sorted((config.parent / "data").glob("*"))
     for command in (("check",), ("account", "list"), ("audit",), ("serve",)):
         done = wicketgate("-c", config, *command)
         assert done.exit_code == 2, done.output
@@ -147,7 +148,7 @@ def test_a_store_that_was_taken_away_is_no_empty_store(config: Path, take_away, 
             done.stderr
         )
         assert done.stderr.count("error: ") == 1
-    assert not (config.parent / "data" / "activity.db").exists()
+    assert sorted((config.parent / "data").glob("*")) == left, "nothing was made"
     done = wicketgate("-c", config, "account", "add", "printer@example.org", "--service")
     assert done.exit_code == 0, done.stderr
     assert ("there is no store yet; a new one is made" in done.stderr) is (what == "is not there")
