@@ -164,7 +164,7 @@ def started(machine: Machine, unit: str, *, credentials: bool = True) -> Iterato
         environment |= {"WICKETGATE_CONFIG": str(machine.house.file)}
         if credentials:
             environment["CREDENTIALS_DIRECTORY"] = str(_hand_over(machine, told["LoadCredential"]))
-        command = [*_as_user(machine, told), *told["ExecStart"][0].split()]
+        command = [*as_user(machine.user.pw_uid, machine.user.pw_gid, told), *told["ExecStart"][0].split()]
         with subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, env=environment, cwd="/"
         ) as process:
@@ -194,11 +194,11 @@ def _hand_over(machine: Machine, loaded: list[str]) -> Path:
     return folder
 
 
-def _as_user(machine: Machine, told: dict[str, list[str]]) -> list[str]:
+def as_user(user: int, group: int, told: dict[str, list[str]]) -> list[str]:
     """Give the command before the command: another user, with the capabilities of the unit and no more."""
     kept = ",".join(
         f"+{name.removeprefix('CAP_').lower()}" for name in told["AmbientCapabilities"][0].split()
     )
-    user = f"--reuid={machine.user.pw_uid} --regid={machine.user.pw_gid} --clear-groups --no-new-privs"
+    who = f"--reuid={user} --regid={group} --clear-groups --no-new-privs"
     only = f"--inh-caps=-all,{kept} --ambient-caps=-all,{kept} --bounding-set=-all,{kept}"
-    return [program("setpriv", "util-linux"), *user.split(), *only.split()]
+    return [program("setpriv", "util-linux"), *who.split(), *only.split()]
