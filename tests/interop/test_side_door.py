@@ -4,10 +4,17 @@ Every address of 127.0.0.0/8 is this machine's, so Dovecot and Postfix can tell 
 """
 
 import imaplib
+import re
 import smtplib
+import ssl
+import subprocess
+from contextlib import closing
+from http import HTTPStatus
+from http.client import HTTPSConnection
 
 import pytest
 
+from config.authority import issue, make_authority
 from support import smtp
 from support.dovecot import running_dovecot
 from support.dovecot_config import DovecotOptions
@@ -15,8 +22,11 @@ from support.imap import subjects
 from support.mail_servers import make_mail_gate, signing_in, upstream
 from support.postfix import running_postfix
 from support.postfix_config import PostfixOptions
-from support.serving import running_gate
+from support.programs import program
+from support.radicale_program import running_radicale
+from support.serving import make_gate, running_gate
 from support.sources import imaps_from, submissions_from
+from support.vdirsyncer import vdir
 
 ALICE = "alice@example.org"
 OWN = "what-alice-chose"
@@ -121,3 +131,62 @@ def test_where_the_gates_login_looks_the_account_up_the_gate_is_kept_out_too(pos
         done = before(dovecot, postfix, "authzid").run("check", "--connect", ALICE)
     assert done.exit_code == 1
     assert "refused our sign-in" in done.stderr
+
+
+@pytest.fixture
+def shown(tmp_path):
+    """The certificate that the gate shows, made as the page says, and its key."""
+    openssl, certificate, key = program("openssl", "openssl"), tmp_path / "gate.pem", tmp_path / "gate.key"
+    curve = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes")
+    whose = ("-x509", "-days", "3650", "-subj", "/CN=gate")
+    files = ("-keyout", key, "-out", certificate)
+    subprocess.run([openssl, "req", *whose, *curve, *files], check=True, capture_output=True)
+    key.chmod(0o400)
+    return certificate, key
+
+
+@pytest.fixture
+def radicale(tmp_path, shown):
+    """A Radicale that demands it; gives the port and the authority of its own certificate."""
+    make_authority(tmp_path / "its")
+    certificate, key = issue(tmp_path / "its", ["localhost"])
+    lines = f"ssl = True\ncertificate = {certificate}\nkey = {key}\ncertificate_authority = {shown[0]}"
+    with running_radicale(tmp_path / "radicale", lines) as port:
+        yield port, tmp_path / "its" / "ca.pem"
+
+
+def test_radicale_hears_nobody_but_the_gate(tmp_path, radicale, shown):
+    port, ca_file = radicale
+    table = f'''
+address = "https://localhost:{port}"
+ca_file = "{ca_file}"
+client_certificate = "{shown[0]}"
+client_key = "{shown[1]}"
+sign_in = {{ kind = "trusted-header" }}
+'''
+    house = make_gate(tmp_path / "gate")
+    text = house.file.read_text("utf-8")
+    text, found = re.subn(r'(\[upstream\.(?:contacts|events)\]\n)address = "embedded"\n', rf"\1{table}", text)
+    assert found == 2
+    house.file.write_text(text, "utf-8")
+    house.add(ALICE)
+    with running_gate(house) as gate:
+        password = gate.mint(ALICE, "tablet", "--scope", "events")
+        client = vdir(gate.facts, ALICE, password, tmp_path / "vdir", "caldav")
+        (tmp_path / "vdir/items/calendar").mkdir()
+        client.sync()
+    assert list((tmp_path / "radicale").glob(f"collection-root/{ALICE}/*")), "the calendar is there"
+    assert not _is_heard(port, ssl.create_default_context(cafile=ca_file))
+    insider = ssl.create_default_context(cafile=ca_file)
+    insider.load_cert_chain(*shown)
+    assert _is_heard(port, insider), "what keeps others out is the certificate"
+
+
+def _is_heard(port: int, tls: ssl.SSLContext) -> bool:
+    """Whether Radicale answers who says that it is alice."""
+    with closing(HTTPSConnection("localhost", port, timeout=30, context=tls)) as client:
+        try:
+            client.request("PROPFIND", f"/{ALICE}/", headers={"X-Remote-User": ALICE, "Depth": "0"})
+            return client.getresponse().status == HTTPStatus.MULTI_STATUS
+        except (ssl.SSLError, ConnectionError):
+            return False

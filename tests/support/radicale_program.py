@@ -11,6 +11,7 @@ from pathlib import Path
 _CONFIG = """\
 [server]
 hosts = 127.0.0.1:{port}
+{server}
 [auth]
 type = http_x_remote_user
 [rights]
@@ -25,13 +26,13 @@ _PATIENCE_S = 30.0
 
 
 @contextmanager
-def running_radicale(folder: Path) -> Iterator[int]:
-    """Serve `folder` until the block ends; gives the port."""
+def running_radicale(folder: Path, server: str = "") -> Iterator[int]:
+    """Serve `folder` until the block ends; gives the port. `server` are more lines of that section."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     folder.mkdir()
     config = folder.with_suffix(".conf")
-    config.write_text(_CONFIG.format(port=port, folder=folder), encoding="utf-8")
+    config.write_text(_CONFIG.format(port=port, folder=folder, server=server), encoding="utf-8")
     with subprocess.Popen([sys.executable, "-m", "radicale", "--config", config]) as process:
         try:
             _wait_for(port, process)
