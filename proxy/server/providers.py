@@ -18,6 +18,7 @@ from proxy.server.sign_ins import Safes
 from proxy.upstreams.oauth2.http import Poster
 from proxy.upstreams.oauth2.provider import Provider
 from proxy.upstreams.oauth2.tokens import AccessTokens, Memory
+from proxy.upstreams.oauth2.turn import Turns
 
 
 def provider_of(name: str, told: OAuth2) -> Provider:
@@ -54,6 +55,7 @@ def access_tokens(config: Config, tokens: OAuthTokens, memories: Memories) -> Ma
             provider_of(name, told),
             poster_of(told),
             tokens.vault(name),
+            turns=Turns(folder=config.store.gate_file.parent, provider=name),
             memory=memories.get((name, told)) or Memory(),
         )
         for name, told in config.oauth2.items()

@@ -17,7 +17,7 @@ from support import imap
 from support.dialects import FASTMAIL, GMAIL, MICROSOFT365
 from support.oauth_provider import Fault
 from support.oauth_town import ALICE, moved_in
-from support.serving import Serving, running_gate
+from support.serving import Serving, answer, running_gate
 from support.smtp import connect, message
 
 UNAVAILABLE = b"sign-in is not possible at the moment, try again later"
@@ -235,3 +235,19 @@ def test_check_connect_names_what_is_wrong_with_a_token(town):
     assert town.house.run("check", "--connect", ALICE).exit_code == 0
     town.provider.revoke(ALICE)
     assert any("refused the refresh token" in line for line in found())
+
+
+def test_a_check_beside_the_gate_ends_no_authorisation(town):
+    """The provider sees no refresh token twice, whoever refreshes: it would end all that was authorised."""
+    town.provider.lifetime_s = 1  # so that every sign-in refreshes
+    town.authorise()
+    with running_gate(town.house) as gate:
+        password = gate.mint(ALICE)
+        checks = [gate.command("check", "--connect", ALICE) for _ in range(4)]
+        while any(check.poll() is None for check in checks):
+            reads(gate, password)
+        assert [answer(check)["ok"] for check in checks] == [True] * 4
+    brought = [form["refresh_token"] for form in town.provider.asked if "refresh_token" in form]
+    assert len(brought) > 8, "or this test shows nothing"
+    assert len(set(brought)) == len(brought)
+    assert list((town.house.file.parent / "data").glob("token-*")) == []

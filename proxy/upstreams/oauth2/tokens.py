@@ -3,9 +3,9 @@
 All sign-ins of an account that need a new token at the same time wait for one refresh (Thunderbird opens five
 connections at start). It goes on when they give up, because a provider may have replaced the refresh token by
 then; the new one is written into the store before anything uses the access token, and is kept here while the
-store cannot take it. Another process may refresh too: rows are replaced by compare and swap, and whoever
-comes second reads again before it believes a refusal. Where it did not, and marked the row first, the new
-token replaces the mark: it was given for the very token that stands there.
+store cannot take it. Another process that is to refresh waits for its turn and reads the row anew. Rows are
+replaced by compare and swap all the same, and whoever comes second reads again before it believes a refusal;
+a mark that it made is replaced by the new token, for that was given for the one that stands there.
 
 Only the provider's own word that the refresh token is no good marks the row; an outage never does. A marked
 one is tried again after an hour, for providers err. Access tokens are in memory alone.
@@ -17,6 +17,7 @@ import asyncio
 import time
 from collections import OrderedDict
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
@@ -26,6 +27,7 @@ from auth.secret import Secret
 from auth.store.errors import StoreUnavailable
 from proxy.upstreams.oauth2.messages import BadAnswer, Refused, Tokens, read_tokens, refresh_request
 from proxy.upstreams.oauth2.provider import Post, Provider
+from proxy.upstreams.oauth2.turn import Turns
 from proxy.upstreams.place import UpstreamFailure
 from proxy.upstreams.proof import UpstreamRefusal
 
@@ -97,6 +99,7 @@ class AccessTokens:
         post: Post,
         vault: Vault,
         *,
+        turns: Turns | None = None,
         memory: Memory | None = None,
         wall: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
@@ -104,6 +107,7 @@ class AccessTokens:
         self._provider = provider
         self._post = post
         self._vault = vault
+        self._turns = turns
         self._wall = wall
         self._monotonic = monotonic
         self.memory = memory or Memory()
@@ -165,6 +169,11 @@ class AccessTokens:
         return stored
 
     async def _renew(self, account_id: str) -> Secret:
+        """Get a new access token, while no other process does. Raises as `get` does."""
+        async with nullcontext() if self._turns is None else self._turns.of(account_id):
+            return await self._renew_in_turn(account_id)
+
+    async def _renew_in_turn(self, account_id: str) -> Secret:
         """Get a new access token, and store the refresh token that may come with it."""
         for _ in range(_ROUNDS):
             stored = await self._saved_before(account_id, await self._stored(account_id))
