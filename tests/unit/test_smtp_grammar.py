@@ -307,6 +307,11 @@ def test_auth_is_left_out(words):
         b" SMTPUTF8=1",
         b" RET=ALL",
         b" ENVID=a+2b",
+        b" ENVID=a+0D+0ASubject:+20x",  # the line it stands in would end there
+        b" ENVID=a+00",
+        b" ENVID=a+7F",
+        b" ENVID=a+80",
+        b" ORCPT=rfc822;a+0Ab",
         b" ENVID=" + b"a" * 101,
         b" NOTIFY=NEVER,SUCCESS",
         b" NOTIFY=",
