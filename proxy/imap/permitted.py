@@ -110,7 +110,7 @@ def judge(text: bytes, mode: Mode) -> Judged:
         return Judged(verdict=Verdict.NO_COMMAND, tag=tag)
     name = named[1].upper()
     verdict = _verdict(name, text, named.end(), mode)
-    if mode is Mode.READ_ONLY and name == b"SELECT":
+    if verdict is Verdict.NOT_PERMITTED and name == b"SELECT":
         verdict, text = Verdict.PASSES, tag + b" EXAMINE" + text[named.end() :]
     return Judged(verdict=verdict, tag=tag, name=name, text=text)
 
@@ -143,11 +143,11 @@ def is_plain(name: bytes, text: bytes, *, begins: bool) -> bool:
         return False
     if name not in _LISTS:
         return True
-    text = _QUOTED.sub(b'""', text)
-    if begins:
-        found = _RETURN.search(text)
-        text = text[found.end() :] if found else b""
-    return _BARE_STATUS.search(text) is None
+    found = _RETURN.search(text)  # in quotes too: not every server lets one begin where we do
+    if found is None and begins:
+        return True
+    behind = _QUOTED.sub(b'""', text) if found is None else text[found.end() :]
+    return _BARE_STATUS.search(behind) is None
 
 
 def _verdict(name: bytes, text: bytes, end: int, mode: Mode) -> Verdict:

@@ -78,6 +78,7 @@ def test_no_command(text, tag):
 def test_a_mailbox_is_opened_for_reading_by_readers():
     assert judge(b"a SELECT INBOX (CONDSTORE)", Mode.READ_ONLY).text == b"a EXAMINE INBOX (CONDSTORE)"
     assert judge(b"a select ", Mode.READ_ONLY).text == b"a EXAMINE "
+    assert judge(b"a SELECT INBOX z UNAUTHENTICATE", Mode.READ_ONLY).verdict is Verdict.NO_COMMAND
     assert judge(b"a SELECT INBOX", Mode.WHOLE).text == b"a SELECT INBOX"
     assert judge(b"a Fetch 1 SELECT", Mode.READ_ONLY).text == b"a Fetch 1 SELECT"
 
