@@ -18,7 +18,7 @@ from proxy.smtp.framing import BadCommand, Why
 
 _PARAMETER: Final = re.compile(rf"([A-Za-z0-9][A-Za-z0-9-]*+)(?:=([!-<>-~{BEYOND}]++))?\Z")
 _XTEXT: Final = r"(?:[!-*,-<>-~]|\+(?:[2-6][0-9A-F]|7[0-9A-E]))"
-"""RFC 3461 §4, and §4.2, §4.4: what it stands for is printable too. A CR and LF would end the line of a DSN."""
+"""RFC 3461 §4; by §4.2 and §4.4 what it stands for is printable too: CR and LF would end a line of a DSN."""
 _VALUES: Final[Mapping[str, re.Pattern[str]]] = MappingProxyType(
     {
         "SIZE": re.compile(r"[0-9]{1,20}\Z"),  # RFC 1870 §3
