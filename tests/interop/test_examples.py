@@ -53,11 +53,11 @@ def test_dovecot_postfix(root, tmp_path, dial, dovecot):
         both.write_bytes(dovecot.ca_file.read_bytes() + postfix.ca_file.read_bytes())
         places = {
             "/var/lib/wicketgate": str(tmp_path / "data"),
-            "/etc/letsencrypt/live/mail.example.org/fullchain.pem": str(tmp_path / "tls/server.pem"),
-            "/etc/letsencrypt/live/mail.example.org/privkey.pem": str(tmp_path / "tls/server.key"),
-            "/etc/wicketgate/keys": str(tmp_path / "keys"),
+            "/etc/wicketgate/certificates/mail.example.org/fullchain.pem": str(tmp_path / "tls/server.pem"),
+            "/etc/wicketgate/certificates/mail.example.org/privkey.pem": str(tmp_path / "tls/server.key"),
             "/etc/wicketgate/internal-ca.pem": str(both),
-            "/etc/wicketgate/gate.secret": str(tmp_path / "gate.secret"),
+            "/etc/wicketgate/keys/gate.secret": str(tmp_path / "gate.secret"),
+            "/etc/wicketgate/keys": str(tmp_path / "keys"),
             "imaps://dovecot.internal": f"imaps://localhost:{dovecot.imaps}",
             "smtps://postfix.internal": f"smtps://localhost:{postfix.ports.submissions}",
             'server_name = "dovecot.internal"': 'server_name = "localhost"',
@@ -82,11 +82,11 @@ def internal(folder, name: str, server) -> dict[str, str]:
     write_file(folder / "gate.secret", f"{server.secret}\n".encode(), 0o400)
     return {
         "/var/lib/wicketgate": str(folder / "data"),
-        "/etc/letsencrypt/live/mail.example.org/fullchain.pem": str(folder / "tls/server.pem"),
-        "/etc/letsencrypt/live/mail.example.org/privkey.pem": str(folder / "tls/server.key"),
-        "/etc/wicketgate/keys": str(folder / "keys"),
+        "/etc/wicketgate/certificates/mail.example.org/fullchain.pem": str(folder / "tls/server.pem"),
+        "/etc/wicketgate/certificates/mail.example.org/privkey.pem": str(folder / "tls/server.key"),
         f"/etc/wicketgate/{name}-ca.pem": str(server.ca_file),
-        f"/etc/wicketgate/{name}-gate.secret": str(folder / "gate.secret"),
+        f"/etc/wicketgate/keys/{name}-gate.secret": str(folder / "gate.secret"),
+        "/etc/wicketgate/keys": str(folder / "keys"),
         f'server_name = "{name}.internal"': 'server_name = "localhost"',
     }
 
@@ -113,8 +113,8 @@ def test_radicale(root, tmp_path):
     with running_radicale(tmp_path / "radicale") as port:
         places = {
             "/var/lib/wicketgate": str(tmp_path / "data"),
-            "/etc/letsencrypt/live/dav.example.org/fullchain.pem": str(tmp_path / "tls/server.pem"),
-            "/etc/letsencrypt/live/dav.example.org/privkey.pem": str(tmp_path / "tls/server.key"),
+            "/etc/wicketgate/certificates/dav.example.org/fullchain.pem": str(tmp_path / "tls/server.pem"),
+            "/etc/wicketgate/certificates/dav.example.org/privkey.pem": str(tmp_path / "tls/server.key"),
             "/etc/wicketgate/keys": str(tmp_path / "keys"),
             "http://127.0.0.1:5232": f"http://127.0.0.1:{port}",
             'names = ["dav.example.org"]': 'names = ["dav.example.org", "localhost"]',

@@ -47,8 +47,8 @@ def house_of(root, folder, name: str, mail: StandIn, more: dict[str, str]) -> Ho
     ca_file = f'\nca_file = "{folder / "localhost.crt"}"'
     places = {
         "/var/lib/wicketgate": str(folder / "data"),
-        "/etc/letsencrypt/live/mail.example.org/fullchain.pem": str(folder / "tls/server.pem"),
-        "/etc/letsencrypt/live/mail.example.org/privkey.pem": str(folder / "tls/server.key"),
+        "/etc/wicketgate/certificates/mail.example.org/fullchain.pem": str(folder / "tls/server.pem"),
+        "/etc/wicketgate/certificates/mail.example.org/privkey.pem": str(folder / "tls/server.key"),
         "/etc/wicketgate/keys": str(folder / "keys"),
     }
     for line in text.splitlines():
@@ -57,7 +57,7 @@ def house_of(root, folder, name: str, mail: StandIn, more: dict[str, str]) -> Ho
         elif line.startswith('address = "smtp'):
             scheme = line.partition('"')[2].partition("://")[0]
             places[line] = f'address = "{scheme}://localhost:{mail.smtp_port}"{ca_file}'
-    return moved(root, folder, name, places | more)
+    return moved(root, folder, name, more | places)
 
 
 def stored(house: House, email: str, *more: str) -> None:
@@ -151,7 +151,7 @@ def test_gmail_oauth2(root, tmp_path, stand_in):
     write_file(tmp_path / "client.secret", f"{CLIENT_SECRET}\n".encode(), 0o400)
     places = {
         "000000000000-write-yours-here.apps.googleusercontent.com": CLIENT_ID,
-        "/etc/wicketgate/google-client.secret": str(tmp_path / "client.secret"),
+        "/etc/wicketgate/keys/google-client.secret": str(tmp_path / "client.secret"),
         'preset = "google"\n': f'preset = "google"\n{endpoints(google, tmp_path / "localhost.crt")}',
     }
     house = house_of(root, tmp_path, "gmail-oauth2.toml", mail, places)

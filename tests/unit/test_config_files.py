@@ -289,11 +289,11 @@ def test_the_dovecot_example_is_sound_once_its_files_are_there(tmp_path: Path) -
     pair = made.tls.certificate[0]
     secret = private(tmp_path / "gate.secret", b"not a real secret\n")
     for old, new in {
-        "/etc/letsencrypt/live/mail.example.org/fullchain.pem": pair.certificate,
-        "/etc/letsencrypt/live/mail.example.org/privkey.pem": pair.key,
+        "/etc/wicketgate/certificates/mail.example.org/fullchain.pem": pair.certificate,
+        "/etc/wicketgate/certificates/mail.example.org/privkey.pem": pair.key,
         "/etc/wicketgate/keys/2026-11.key": made.keys.files["2026-11"],
         "/etc/wicketgate/dovecot-ca.pem": tmp_path / "w" / "tls" / "ca.pem",
-        "/etc/wicketgate/dovecot-gate.secret": secret,
+        "/etc/wicketgate/keys/dovecot-gate.secret": secret,
         "/var/lib/wicketgate": made.server.data,
         ', "imap.example.org"': "",
     }.items():
