@@ -135,6 +135,8 @@ def _foretell(restored: Restored, manifest: Manifest, there: Standing) -> None:
         )
         since = f"so what was revoked or changed after {manifest.made_at} cannot be known"
         note(f"{why}, {since}: primary passwords and second factors are those of then")
+    elif there.found is Found.DAMAGED:
+        note("the store that is there is damaged: what it tells of revocations may not be all of them")
     if restored.spent_codes:
         note(f"{counted(restored.spent_codes, 'recovery code')} may have been used since: none is taken")
 

@@ -93,6 +93,21 @@ def test_a_damaged_store_is_kept_and_replaced(house: House) -> None:
     assert house.run("check").exit_code == 0
 
 
+def test_a_damaged_store_that_can_still_tell_is_believed_with_a_word_of_caution(house: House) -> None:
+    house.ask("password", "revoke", ALICE, "app")
+    with raw(data(house)) as store:
+        (page,) = store.execute("SELECT rootpage FROM sqlite_master WHERE name = 'failure'").fetchone()
+        (octets,) = store.execute("PRAGMA page_size").fetchone()
+        store.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    with (data(house) / "gate.db").open("r+b") as file:
+        file.seek((page - 1) * octets)
+        file.write(b"?" * octets)
+    done = house.run("restore", named(house, "plain"), "--replace", "--trust-backup", "--yes")
+    assert done.exit_code == 0, done.stderr
+    assert "note: stays revoked, as the present store knows: alice@example.org, app (" in done.stderr
+    assert "what it tells of revocations may not be all of them" in done.stderr
+
+
 def test_it_asks_and_what_is_not_yes_is_no(house: House) -> None:
     assert "say --yes" in refused(house, "restore", named(house, "plain"), "--replace", code=2)
     command = [WICKETGATE, "-c", house.file, "restore", named(house, "plain"), "--replace"]
