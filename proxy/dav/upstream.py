@@ -62,6 +62,7 @@ class DavUpstream:
         self._login = login
         self._monotonic = monotonic
         self._kept: deque[tuple[float, Connection]] = deque()
+        self._closed = False
         self._turns = Turns(most=DAV_UPSTREAM_CONNECTIONS, of_one=DAV_UPSTREAM_OF_ONE)
         self._whose: dict[Exchange, str] = {}
         """The exchanges that were begun, by account."""
@@ -94,6 +95,8 @@ class DavUpstream:
         now = self._monotonic()
         if exchange.done():
             self._kept.append((now, exchange.connection))
+        if self._closed:
+            self.close()
         while self._kept and (
             now - self._kept[0][0] > DAV_UPSTREAM_IDLE_S or len(self._kept) > DAV_UPSTREAM_CONNECTIONS
         ):
@@ -108,7 +111,8 @@ class DavUpstream:
             raise UpstreamFailure("the DAV server did not answer in time") from None
 
     def close(self) -> None:
-        """Close what is kept."""
+        """Close what is kept, and keep nothing any more; who has a client left may go on."""
+        self._closed = True
         while self._kept:
             self._kept.pop()[1].abort()
 

@@ -279,6 +279,21 @@ async def test_what_was_kept_too_long_is_closed():
         upstream.close()
 
 
+async def test_once_closed_it_serves_and_keeps_nothing():
+    """Its client came before the configuration was read anew, and stays after."""
+    async with behind(HELLO, HELLO) as (upstream, said):
+        upstream.close()
+        exchange = await upstream.begin(GRANT, head())
+        await exchange.finish()
+        await exchange.answer()
+        while await exchange.read():
+            pass
+        upstream.end(exchange)
+        assert exchange.connection.closed
+        assert await got(upstream, head()) == (200, b"hello")
+        assert said.connections == 2
+
+
 @pytest.mark.parametrize(
     ("address", "host"),
     [
