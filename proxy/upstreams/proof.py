@@ -13,6 +13,7 @@ from base64 import b64decode, b64encode
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import takewhile
 from typing import Final, Protocol
 
 from auth.secret import Secret
@@ -41,6 +42,10 @@ _ANSWERS: Final[Mapping[Mechanism, bytes]] = {
     Mechanism.XOAUTH2: b"",
 }
 
+_HIDDEN: Final = b"(hidden)"
+_TELLING_OCTETS: Final = 8
+"""Of the beginning of a secret: fewer stand by chance in what a server says."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Proof:
@@ -65,11 +70,26 @@ class Proof:
         return " or ".join(self.messages)
 
     def without_secrets(self, said: bytes) -> bytes:
-        """Blot our secrets out of what an upstream said."""
-        for secret in (*self.messages.values(), *self.hidden):
-            if octets := secret.reveal_bytes():
-                said = said.replace(octets, b"(hidden)")
+        """Blot our secrets out of what an upstream said, also where it repeats but the beginning of one."""
+        secrets = [secret.reveal_bytes() for secret in (*self.messages.values(), *self.hidden)]
+        for octets in filter(None, secrets):
+            said = said.replace(octets, _HIDDEN)
+        for octets in secrets:
+            said = _without_beginning(said, octets)
         return said
+
+
+def _without_beginning(said: bytes, secret: bytes) -> bytes:
+    """Blot out what begins like the secret, for servers cut off long lines that they repeat."""
+    begin, at = secret[:_TELLING_OCTETS], 0
+    if len(begin) < _TELLING_OCTETS:
+        return said
+    while (at := said.find(begin, at)) >= 0:
+        pairs = zip(said[at:], secret, strict=False)
+        same = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
+        said = said[:at] + _HIDDEN + said[at + same :]
+        at += len(_HIDDEN)
+    return said
 
 
 class UpstreamRefusal(UpstreamFailure):

@@ -16,7 +16,7 @@ from proxy.upstreams.login import Logins
 from proxy.upstreams.master import Master
 from proxy.upstreams.per_account import PerAccount
 from proxy.upstreams.place import UpstreamFailure
-from proxy.upstreams.proof import Mechanism, Proof, UpstreamRefusal
+from proxy.upstreams.proof import Mechanism, Proof, UpstreamRefusal, plain
 from proxy.upstreams.signing_in import proven
 from proxy.upstreams.stored import Stored
 from scopes.model import Grant, Identity, IdentityKind, Scope, Service
@@ -150,3 +150,11 @@ async def test_a_proof_that_does_not_come_in_time_is_an_outage():
 
     with pytest.raises(UpstreamFailure, match="in time"):
         await proven(Slow(), GRANT, None, within_s=0.01)  # type: ignore[arg-type]
+
+
+def test_what_a_server_repeats_of_a_secret_is_hidden_also_where_it_cuts_it_off():
+    shown = plain(authzid="", authcid="alice", password=Secret("correct horse battery"))
+    message = shown.messages[Mechanism.PLAIN].reveal_bytes()
+    for said in (message, message[:-5], message[:9], b"correct horse battery", b"correct horse"):
+        assert shown.without_secrets(b"BAD " + said + b"; " + said) == b"BAD (hidden); (hidden)"
+    assert shown.without_secrets(b"NO correct") == b"NO correct"
