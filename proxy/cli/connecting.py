@@ -12,6 +12,7 @@ from auth.store import queries
 from auth.store.store import Store
 from config.models import Config
 from proxy.cli.advice import advice
+from proxy.cli.output import note
 from proxy.opening import key_ring, open_store
 from proxy.server.probing import Behind, Person, probe, servers, takes_directly
 from proxy.server.providers import safes_of
@@ -68,6 +69,9 @@ async def _people(store: Store, identities: Identities, email: str | None) -> li
     else:
         emails = [email]
     known = [await identities.of(each) for each in emails]
+    for each in known:
+        if each.account.disabled_at is not None:
+            note(f"{each.account.email} is disabled: the gate refuses its apps, whatever these servers say")
     return [
         Person(account_id=each.account.id, email=each.account.email, identities=each.identities)
         for each in known

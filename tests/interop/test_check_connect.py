@@ -139,6 +139,13 @@ def test_an_extension_that_the_server_does_not_offer_is_named(tmp_path, dovecot)
     assert "take out of extensions" in done.stderr
 
 
+def test_a_disabled_account_is_named_as_such(house):
+    house.ask("account", "disable", ALICE, "--yes")
+    done = house.run("check", "--connect", ALICE)
+    assert done.exit_code == 0, done.stderr
+    assert f"note: {ALICE} is disabled: the gate refuses its apps" in done.stderr
+
+
 def test_the_options_go_together(house):
     assert house.run("check", ALICE).exit_code == 2
     assert house.run("check", "--connect", "--side-door").exit_code == 2
