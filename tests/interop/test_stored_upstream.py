@@ -3,6 +3,7 @@
 import imaplib
 import re
 import smtplib
+import ssl
 
 import pytest
 
@@ -13,6 +14,7 @@ from support.mail_servers import make_mail_gate, signing_in, upstream
 from support.postfix import running_postfix
 from support.serving import running_gate
 from support.smtp import connect
+from support.waiting import until
 
 ALICE, BOB = "alice@example.org", "bob@example.org"
 THERE = "liddell@icloud.example"
@@ -49,7 +51,21 @@ def set_upstream(house, *more: str, secret: str = OWN):
 
 
 def change_password(dovecot, password: str) -> None:
+    """Change it there, and wait until Dovecot goes by it: it looks at its file now and then."""
     (dovecot.folder / "users").write_text(f"{THERE}:{{PLAIN}}{password}\n")
+    until(lambda: takes(dovecot, password))
+
+
+def takes(dovecot, password: str) -> bool:
+    """Whether Dovecot itself lets the account in with it."""
+    context = ssl.create_default_context(cafile=dovecot.ca_file)
+    client = imaplib.IMAP4_SSL("localhost", dovecot.imaps, ssl_context=context)
+    try:
+        return client.login(THERE, password)[0] == "OK"
+    except imaplib.IMAP4.error:
+        return False
+    finally:
+        client.shutdown()
 
 
 def test_an_account_signs_in_as_itself_under_another_name(house, dovecot, postfix):
