@@ -25,7 +25,7 @@ from config.parts import Parts
 from config.problems import ConfigErrors, Problem
 from proxy.cli.app import Invocation
 from proxy.cli.output import MISUSED, REFUSED, complain, emit, json_option, plain, problem_facts, say
-from proxy.cli.questions import primary_file_option, primary_password
+from proxy.cli.questions import ask_hidden, primary_file_option, read_password
 from proxy.opening import key_problems, ring_of, store_problem
 
 if TYPE_CHECKING:
@@ -103,10 +103,13 @@ def _findings(invocation: Invocation, email: str | None, options: CheckOptions) 
     """Connect to the servers behind; only who does that pays for loading it."""
     from proxy.cli.connecting import look  # noqa: PLC0415
 
-    primary = None
-    if options["side_door"] or options["primary_file"] is not None:
-        primary = primary_password(options["primary_file"])
-    return asyncio.run(look(invocation.config(), email, primary))
+    password = None
+    if options["primary_file"] is not None:
+        password = read_password(options["primary_file"])
+    elif options["side_door"]:
+        prompt = f"Password of {plain(str(email))} at the servers behind"
+        password = ask_hidden(prompt, otherwise="name a file that holds it with --primary-password-file")
+    return asyncio.run(look(invocation.config(), email, password))
 
 
 def _tell(finding: Finding, invocation: Invocation) -> None:
@@ -115,7 +118,7 @@ def _tell(finding: Finding, invocation: Invocation) -> None:
         complain(plain(f"{finding.key}: {finding.what}"), invocation.typed(finding.hint))
         return
     seen = f"signed in as {finding.email}" if finding.email else "connected; no account signs in there yet"
-    door = "; it refuses the primary password, as it should" if finding.side_door is False else ""
+    door = "; it refuses that password, as it should" if finding.side_door is False else ""
     say(plain(f"{finding.key}: {finding.address}: {seen}{door}"))
 
 

@@ -34,7 +34,7 @@ class Finding:
     """What is wrong; empty when all is well."""
     hint: str = ""
     side_door: bool | None = None
-    """Whether it takes the primary password directly; None: that was not asked."""
+    """Whether it takes the account's own password directly; None: that was not tried."""
 
     @property
     def facts(self) -> dict[str, Any]:
@@ -42,10 +42,10 @@ class Finding:
         return {name: getattr(self, name) for name in self.__slots__}
 
 
-async def look(config: Config, email: str | None, primary: Secret | None) -> list[Finding]:
+async def look(config: Config, email: str | None, password: Secret | None) -> list[Finding]:
     """Look at every server behind, as `email` or as the first account that signs in there.
 
-    `primary` is tried as its own password at each; it should be refused. Raises ConfigErrors, AccountError
+    `password` is tried as its own password at each; it should be refused. Raises ConfigErrors, AccountError
     and StoreUnavailable.
     """
     keys = key_ring(config)
@@ -55,7 +55,7 @@ async def look(config: Config, email: str | None, primary: Secret | None) -> lis
         identities = Identities(store, keys, time.time)
         behind = servers(config, await _people(store, identities, email))
         wanted = [each for each in behind if email is None or each.person]
-        return [await _look_at(config, each, safes, primary) for each in wanted]
+        return [await _look_at(config, each, safes, password) for each in wanted]
     finally:
         for tokens in safes.tokens.values():
             await tokens.close()
@@ -78,19 +78,19 @@ async def _people(store: Store, identities: Identities, email: str | None) -> li
     ]
 
 
-async def _look_at(config: Config, behind: Behind, safes: Safes, primary: Secret | None) -> Finding:
+async def _look_at(config: Config, behind: Behind, safes: Safes, password: Secret | None) -> Finding:
     email = None if behind.person is None else behind.person.email
     what = hint = ""
     side_door = None
     try:
         await probe(config, behind, safes)
-        if primary is not None and behind.person is not None:
-            side_door = await takes_directly(config, behind, primary)
+        if password is not None and behind.person is not None:
+            side_door = await takes_directly(config, behind, password)
     except UpstreamFailure as failure:
         what = str(failure)
         hint = advice(what)
     if side_door:
-        what, hint = f"{behind.told.address} takes the primary password directly", _SIDE_DOOR
+        what, hint = f"{behind.told.address} takes {email}'s own password directly", _SIDE_DOOR
     return Finding(
         key=behind.key,
         address=str(behind.told.address),

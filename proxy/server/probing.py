@@ -98,15 +98,17 @@ async def probe(config: Config, behind: Behind, safes: Safes) -> None:
             raise UpstreamFailure(what)
 
 
-async def takes_directly(config: Config, behind: Behind, password: Secret) -> bool:
-    """Whether the server lets the person in with this password of its own. Raises `UpstreamFailure`.
+async def takes_directly(config: Config, behind: Behind, password: Secret) -> bool | None:
+    """Whether the server lets the person in with this password of its own; None: that cannot be tried there.
 
-    A server that does stands open beside the gate: whoever reaches it needs no second factor.
+    A server that does stands open beside the gate: whoever reaches it needs no second factor. Raises
+    `UpstreamFailure`.
     """
     told, person = behind.told, behind.person
     if person is None or isinstance(told, DavTable):
-        return False
-    login = template_filled(told.login, person.email)
+        return None
+    own = person.identities.get(_service(told))
+    login = template_filled(told.login, person.email) if own is None else own.login
     try:
         await _sign_in(config, told, person, _Directly(login, password))
     except UpstreamRefusal:

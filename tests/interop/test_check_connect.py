@@ -12,8 +12,9 @@ from support.dovecot_config import DovecotOptions
 from support.mail_servers import make_mail_gate, signing_in, upstream
 from support.postfix import running_postfix
 from support.postfix_config import PostfixOptions
+from support.radicale_program import running_radicale
 
-ALICE = "alice@example.org"
+ALICE, BOB = "alice@example.org", "bob@example.org"
 OWN = "what-alice-chose"
 
 
@@ -64,12 +65,34 @@ def test_a_server_that_takes_the_password_itself_is_a_side_door(house):
     """Dovecot lets alice in past the gate, and Postfix too, for it asks Dovecot."""
     done = house.run("check", "--connect", ALICE, "--primary-password-file", "-", stdin=f"{OWN}\n")
     assert done.exit_code == 1
-    assert done.stderr.count("takes the primary password directly") == 2
+    assert done.stderr.count(f"takes {ALICE}'s own password directly") == 2
     assert "docs/deploy.md" in done.stderr
     assert OWN not in done.output
     closed = house.run("check", "--connect", ALICE, "--primary-password-file", "-", stdin="another\n")
     assert closed.exit_code == 0, closed.stderr
-    assert closed.stdout.count("it refuses the primary password, as it should") == 2
+    assert closed.stdout.count("it refuses that password, as it should") == 2
+
+
+def test_the_side_door_is_tried_under_the_login_that_the_account_has_there(house):
+    house.add(BOB)
+    done = house.run("account", "set-upstream", BOB, "--login", ALICE, "--login-only")
+    assert done.exit_code == 0, done.stderr
+    done = house.run("check", "--connect", BOB, "--primary-password-file", "-", stdin=f"{OWN}\n")
+    assert done.exit_code == 1
+    assert done.stderr.count(f"takes {BOB}'s own password directly") == 2
+
+
+def test_a_server_that_asks_for_no_password_is_not_said_to_refuse_it(house, tmp_path):
+    with running_radicale(tmp_path / "radicale") as port:
+        for name in ("contacts", "events"):
+            sign_in = 'insecure = true\nsign_in = { kind = "trusted-header" }'
+            lines = f'address = "http://localhost:{port}"\n{sign_in}'
+            with house.file.open("a", encoding="utf-8") as config:
+                config.write(f"\n[upstream.{name}]\n{lines}\n")
+        done = house.run("check", "--connect", ALICE, "--primary-password-file", "-", stdin="another\n")
+    assert done.exit_code == 0, done.stderr
+    assert done.stdout.count(f"signed in as {ALICE}\n") == 2
+    assert done.stdout.count("it refuses that password, as it should") == 2
 
 
 def nobody_there(dovecot, folder):

@@ -121,7 +121,7 @@ def test_check_finds_it_shut(dovecot, postfix, before):
     house = before(dovecot, postfix, "authzid")
     done = house.run("check", "--connect", ALICE, "--primary-password-file", "-", stdin=f"{OWN}\n")
     assert done.exit_code == 0, done.stderr
-    assert done.stdout.count("it refuses the primary password, as it should") == 2
+    assert done.stdout.count("it refuses that password, as it should") == 2
 
 
 def test_where_the_gates_login_looks_the_account_up_the_gate_is_kept_out_too(postfix, before):
