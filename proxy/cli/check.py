@@ -72,7 +72,9 @@ def check(
         facts |= {"problems": [problem_facts(one) for one in problems]}
         emit(facts | {"servers": [finding.facts for finding in findings]})
     elif not problems:
-        say(f"{file}: all is well")
+        say(f"{file}: {'well in itself' if bad else 'all is well'}")
+        if options["connect"] and not findings:
+            say("no server behind is configured that could be connected to")
     for problem in () if as_json else problems:
         complain(str(problem), invocation.typed(problem.hint))
     for finding in () if as_json else findings:

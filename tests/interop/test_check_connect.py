@@ -140,6 +140,7 @@ def test_what_fails_is_named_with_what_to_change(house, dovecot, tmp_path, chang
     assert re.search(rf"error: upstream\.imap: .*{words}", said[0])
     assert said[1].startswith("hint: ")
     assert hint in said[1]
+    assert "all is well" not in done.stdout
     assert "not the secret" not in done.output
 
 
