@@ -12,6 +12,7 @@ _REFUSED: Final = (
     "see that sign_in is as the server behind has it, that it lets the gate act for this account, "
     "and that it knows the account's login"
 )
+_STALE: Final = "the secret stored for the account holds no more: wicketgate account set-upstream EMAIL"
 _TLS_FIRST: Final = "if TLS begins at once on that port, write imaps:// or smtps://; else see its own log"
 _ANOTHER: Final = "see that a server of this protocol listens on that port; else what it says is why"
 _ILL: Final = "its own log says why it lets nobody in at the moment; the sign-in itself may be right"
@@ -51,6 +52,10 @@ _HINTS: Final = (
 _OTHER: Final = "see what the server's own log says"
 
 
-def advice(failure: str) -> str:
-    """Give what to do about a failure, by its words, which are ours."""
-    return next((hint for words, hint in _HINTS if re.search(words, failure)), _OTHER)
+def advice(failure: str, *, stored: bool = False) -> str:
+    """Give what to do about a failure, by its words, which are ours.
+
+    `stored` says that the account was signed in with a secret of its own.
+    """
+    hint = next((hint for words, hint in _HINTS if re.search(words, failure)), _OTHER)
+    return _STALE if stored and hint == _REFUSED else hint

@@ -18,6 +18,7 @@ from proxy.server.probing import Behind, Person, probe, servers, takes_directly
 from proxy.server.providers import safes_of
 from proxy.server.sign_ins import Safes
 from proxy.upstreams.place import UpstreamFailure
+from scopes.model import IdentityKind
 
 _SIDE_DOOR: Final = "close the side door, as docs/deploy.md shows: it needs this password from nobody"
 
@@ -88,7 +89,7 @@ async def _look_at(config: Config, behind: Behind, safes: Safes, password: Secre
             side_door = await takes_directly(config, behind, password)
     except UpstreamFailure as failure:
         what = str(failure)
-        hint = advice(what)
+        hint = advice(what, stored=behind.own is not None and behind.own.kind is IdentityKind.STORED)
     if side_door:
         what, hint = f"{behind.told.address} takes {email}'s own password directly", _SIDE_DOOR
     return Finding(

@@ -15,6 +15,7 @@ import click
 from auth.identities import Known, check_login, check_secret
 from auth.secret import Secret
 from config.models import Config
+from proxy.cli.advice import advice
 from proxy.cli.app import Invocation
 from proxy.cli.desk import Desk, operator
 from proxy.cli.output import emit, fail, fail_usage, json_option, plain, say
@@ -169,10 +170,10 @@ def _try(
     except CertificateProblem as problem:
         fail_usage(str(problem), "see what is wrong with: wicketgate check")
     except UpstreamRefusal as refused:
-        hint = "see that login and secret are right there; nothing was stored"
+        hint = "nothing was stored; see that login and secret are right there (spaces in a secret count)"
         fail(f"the {service} server behind refuses {identity.login}: {plain(str(refused))}", hint)
     except UpstreamFailure as failure:
-        hint = "nothing was stored; try again when it answers, or store it untried with --no-try"
+        hint = f"{advice(str(failure))}. Nothing was stored; --no-try stores it untried"
         fail(f"the {service} server behind cannot be tried: {plain(str(failure))}", hint)
 
 

@@ -62,6 +62,13 @@ class Behind:
     person: Person | None
     """None: no account signs in there yet."""
 
+    @property
+    def own(self) -> Identity | None:
+        """Who the person is there, where that was set for it alone."""
+        if self.person is None or isinstance(self.told, DavTable):
+            return None
+        return self.person.identities.get(_service(self.told))
+
 
 def servers(config: Config, people: Sequence[Person]) -> Iterable[Behind]:
     """Give the servers behind, each with the first of these people that signs in there."""
@@ -107,8 +114,7 @@ async def takes_directly(config: Config, behind: Behind, password: Secret) -> bo
     told, person = behind.told, behind.person
     if person is None or isinstance(told, DavTable):
         return None
-    own = person.identities.get(_service(told))
-    login = template_filled(told.login, person.email) if own is None else own.login
+    login = template_filled(told.login, person.email) if behind.own is None else behind.own.login
     try:
         await _sign_in(config, told, person, _Directly(login, password))
     except UpstreamRefusal:

@@ -114,6 +114,7 @@ def test_what_cannot_be_tried_is_stored_only_when_told_so(house, tmp_path):
     done = set_upstream(house, "--login", THERE, "--service", "imap")
     assert done.exit_code == 1
     assert "cannot be tried" in done.stderr
+    assert "see that the server runs and listens on that port" in done.stderr
     assert "--no-try" in done.stderr
     untried = set_upstream(house, "--login", THERE, "--service", "imap", "--no-try")
     assert "stored untried" in untried.stdout
@@ -140,6 +141,9 @@ def test_a_stale_secret_is_an_outage_and_a_line_in_the_history(house, dovecot):
             with connect(gate.facts) as sender, pytest.raises(smtplib.SMTPAuthenticationError) as caught:
                 sender.login(ALICE, password)
             assert (caught.value.smtp_code, caught.value.smtp_error) == (454, b"4.7.0 " + UNAVAILABLE)
+            seen = house.run("check", "--connect", ALICE)
+            assert seen.exit_code == 1
+            assert seen.stderr.count("account set-upstream") == 2
         finally:
             change_password(dovecot, OWN)
         gate.log.wait_for("refused our sign-in")
