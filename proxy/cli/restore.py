@@ -110,7 +110,7 @@ def _restore(config: Config, file: Path, there: Standing, options: RestoreOption
             history = under_way.put_history()
     facts = _facts(restored, backup.manifest)
     facts["kept"] = None if kept is None else str(kept)
-    facts["files_written"] = [str(named.path) for named in under_way.missing]
+    facts["files_written"] = list(dict.fromkeys(str(named.path) for named in under_way.missing))
     if options["as_json"]:
         emit(facts)
     else:
