@@ -40,11 +40,14 @@ class InitOptions(TypedDict):
     "hosts",
     metavar="NAME",
     multiple=True,
-    help="A name or address that apps will use, beside localhost; the first is the public one. Repeatable.",
+    help="A name or address that apps will use; the first is the public one. Repeatable. Needed with --for; "
+    "without it localhost is another.",
 )
 @click.option("--certificate", metavar="FILE", type=_FILE, help="The certificate for these names, as PEM.")
 @click.option("--key", metavar="FILE", type=_FILE, help="The private key of that certificate.")
-@click.option("--server", metavar="HOST", help="With --for dovecot or cyrus: the host it is on.")
+@click.option(
+    "--server", metavar="HOST", help="With --for dovecot or cyrus: the host it is on; localhost otherwise."
+)
 @click.option("--client-id", metavar="ID", help="With --for microsoft365: of the application there.")
 @json_option
 def init(folder: Path, **options: Unpack[InitOptions]) -> None:
@@ -122,6 +125,8 @@ def _say_next(file: Path, options: InitOptions) -> None:
     say(f"  export WICKETGATE_CONFIG={shlex.quote(str(file))}")
     say("  wicketgate account add you@example.org")
     if kind is Kind.MICROSOFT365:
+        if options["client_id"] is None:
+            say("  write the id of the application that you register there into client_id: docs/oauth.md")
         say("  wicketgate account authorize you@example.org")
     elif kind is not None and not kind.trusts_the_gate:
         say("  wicketgate account set-upstream you@example.org")
