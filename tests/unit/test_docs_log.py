@@ -83,7 +83,7 @@ def first_column(text: str, heading: str) -> list[str]:
 
 def test_the_examples_are_what_is_printed(text):
     cut = record(
-        logging.WARNING,
+        logging.INFO,
         "cut sessions=%d change=%d kind=%s",
         2,
         41,
