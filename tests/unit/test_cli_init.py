@@ -82,6 +82,13 @@ def test_what_is_in_names_is_no_line_of_the_config(tmp_path, given):
     assert config.oauth2["microsoft"].client_id == 'a"b\\'
 
 
+def test_a_client_id_that_is_still_missing_is_the_next_step(tmp_path, given):
+    words = "into client_id: docs/oauth.md"
+    assert words in wicketgate("init", tmp_path / "w", "--for", "microsoft365", *given).stdout
+    known = wicketgate("init", tmp_path / "v", "--for", "microsoft365", "--client-id", "known", *given)
+    assert words not in known.stdout
+
+
 def test_without_a_certificate_one_is_made(tmp_path):
     done = wicketgate("init", tmp_path / "w", "--for", "dovecot", "--host", HOST)
     assert "devices must trust" in done.stdout
