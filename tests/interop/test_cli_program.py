@@ -49,7 +49,7 @@ def test_init_then_check_is_well(config: Path) -> None:
     done = wicketgate("-c", config, "check")
     assert done.exit_code == 0, done.output
     assert done.stdout == f"{config}: all is well\n"
-    assert [path.name for path in (config.parent / "data").iterdir()] == ["gate.db"]
+    assert {path.name for path in (config.parent / "data").iterdir()} == {"gate.db", "activity.db"}
 
 
 def test_init_takes_names_and_says_where_things_are(tmp_path: Path) -> None:
