@@ -55,8 +55,8 @@ def test_every_session_of_a_real_gate_is_told_from_begin_to_end(house, dial):
         serving.log.wait_for('"reason":"cut"')
         left = smtp.connect(serving.facts)
         left.login(ALICE, kept)
-        with pytest.raises(smtplib.SMTPAuthenticationError):
-            smtp.connect(serving.facts).login(ALICE, revoked)
+        with smtp.connect(serving.facts) as other, pytest.raises(smtplib.SMTPAuthenticationError):
+            other.login(ALICE, revoked)
     left.close()
     lines = [json.loads(line) for line in serving.log.text.splitlines()]
     _are_whole(lines)
