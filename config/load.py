@@ -29,19 +29,13 @@ Location = tuple[int | str, ...]
 CONFIG_FILE_OCTETS: Final = 1_048_576
 _NEAR: Final = 0.6
 
-LATER: Final[Mapping[str, str]] = MappingProxyType(
-    {
-        "listen.http": "the portal",
-    }
-)
-"""Keys that a later version will know, and what they belong to."""
-
 _MEANT: Final[Mapping[str, str]] = MappingProxyType(
     {
         "listen.smtps": "submissions",
         "listen.smtp": "submission",
         "listen.caldav": "https",
         "listen.carddav": "https",
+        "listen.http": "portal",
         "upstream.imap.proxy_protocol": "client_address",
         "upstream.smtp.proxy_protocol": "client_address",
         "upstream.submission": "smtp",
@@ -66,7 +60,7 @@ _NOT_HERE: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
 _LATER_KINDS: Final = frozenset({"stored", "oauth2"})
 _LATER_WORDS: Final[Mapping[str, frozenset[str]]] = MappingProxyType(
     {
-        "primary.kind": frozenset({"imap"}),
+        "primary.kind": frozenset({"ldap", "openid-connect"}),
         "upstream.contacts.sign_in.kind": _LATER_KINDS,
         "upstream.events.sign_in.kind": _LATER_KINDS,
         "upstream.contacts.profile": frozenset({"nextcloud", "baikal", "sabredav", "icloud", "generic"}),
@@ -205,8 +199,6 @@ def dotted(location: Sequence[int | str]) -> str:
 
 def _unknown(location: Location, key: str) -> tuple[str, str]:
     """Say what is wrong with a key that is not known, and what may have been meant."""
-    if key in LATER:
-        return "is not in this version", f"it will come with {LATER[key]}; take it out for now"
     if key in _NOT_HERE:
         return _NOT_HERE[key]
     if key in _MEANT:

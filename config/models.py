@@ -14,7 +14,7 @@ from typing import Any, Final, Literal, Self
 from pydantic import Field, ValidationInfo, field_validator
 
 from config.address import AddressKind, Listen
-from config.domain import Domain
+from config.domain import Domain, must_be_triable
 from config.fields import (
     BalancerNetwork,
     CertificateName,
@@ -31,12 +31,14 @@ from config.fields import (
 from config.keys import read_key
 from config.oauth2 import OAuth2, must_have_tables
 from config.policy import Policy
+from config.portal import Mail, Portal, PublicPorts, web_address
+from config.primary import Primary
 from config.private import PrivateFileError
 from config.problems import ConfigErrors, Problem, wrong
 from config.section import Section
 from config.upstream import Upstreams
 
-_LISTENERS: Final = ("imaps", "imap", "submissions", "submission", "https")
+_LISTENERS: Final = ("imaps", "imap", "submissions", "submission", "https", "portal")
 
 
 class Server(Section):
@@ -48,8 +50,12 @@ class Server(Section):
         default=1, description="how many processes serve; this version runs exactly one"
     )
     portal_url: str | None = Field(
-        default=None, max_length=200, description="the page where people get app passwords, named in refusals"
+        default=None,
+        max_length=200,
+        description="the page where people get app passwords, named in refusals and in invitations",
+        json_schema_extra={"without": "where the portal is served"},
     )
+    public_ports: PublicPorts = Field(default=PublicPorts(), description="the table [server.public_ports]")
 
     @field_validator("workers")
     @classmethod
@@ -126,8 +132,9 @@ class Listeners(Section):
     submission: tuple[ListenAddress, ...] = Field(
         default=(), description="submission with STARTTLS, required before sign-in (587)"
     )
-    https: tuple[ListenAddress, ...] = Field(
-        default=(), validate_default=True, description="contacts and calendars, over TLS (443)"
+    https: tuple[ListenAddress, ...] = Field(default=(), description="contacts and calendars, over TLS (443)")
+    portal: tuple[ListenAddress, ...] = Field(
+        default=(), validate_default=True, description="the web portal, over TLS, at a port of its own"
     )
     proxy_protocol: tuple[BalancerNetwork, ...] = Field(
         default=(),
@@ -140,7 +147,7 @@ class Listeners(Section):
         """What is listened on, by its key."""
         return {kind: getattr(self, kind) for kind in _LISTENERS}
 
-    @field_validator("https")
+    @field_validator("portal")
     @classmethod
     def _each_once(cls, value: tuple[Listen, ...], info: ValidationInfo) -> tuple[Listen, ...]:
         if len(info.data) < len(_LISTENERS) - 1:  # one of the others is wrong already
@@ -226,12 +233,6 @@ class Keys(Section):
         return keys
 
 
-class Primary(Section):
-    """How primary passwords are checked."""
-
-    kind: Literal["local"] = Field(default="local", description='"local": kept by Wicketgate, hashed')
-
-
 class Log(Section):
     """What the server writes to standard error; docs/log.md has its fields."""
 
@@ -253,6 +254,10 @@ class Config(Section):
     store: Store = Field(default_factory=dict, validate_default=True, description="the table [store]")
     keys: Keys = Field(description="the table [keys]")
     primary: Primary = Field(default=Primary(), description="the table [primary]")
+    portal: Portal = Field(default=Portal(), description="the table [portal]")
+    mail: Mail | None = Field(
+        default=None, description="the table [mail]; without it the gate sends no mail of its own"
+    )
     oauth2: dict[ShortText, OAuth2] = Field(
         default_factory=dict, description="tables [oauth2.NAME]: providers that let the gate into accounts"
     )
@@ -274,6 +279,23 @@ class Config(Section):
         if server is not None and not value.covers(server.public_host):
             what = f"no certificate is named for server.public_host, {server.public_host}"
             raise wrong(what, "apps would refuse the connection; list the name", key="tls.certificate")
+        return value
+
+    @field_validator("portal")
+    @classmethod
+    def _portal_beside_the_others(cls, value: Portal, info: ValidationInfo) -> Portal:
+        server, tls, listen = (info.data.get(each) for each in ("server", "tls", "listen"))
+        if value.host is None or server is None or tls is None or listen is None:
+            return value
+        if value.host == server.public_host:
+            what = "is server.public_host, where contacts and calendars answer"
+            hint = "give the portal a name of its own, or a port of its own with listen.portal"
+            raise wrong(what, hint, key="portal.host")
+        if not listen.https and not listen.portal:
+            raise wrong("is served nowhere", 'write listen.https = ["[::]:443"]', key="portal.host")
+        if not tls.covers(value.host):
+            hint = "list the name under one; browsers would refuse the connection"
+            raise wrong(f"no certificate is named for {value.host}", hint, key="portal.host")
         return value
 
     @field_validator("store", mode="before")
@@ -325,6 +347,43 @@ class Config(Section):
             }
             must_have_tables(providers, tables)
         return value
+
+    @field_validator("upstream")
+    @classmethod
+    def _behind_mail_and_primaries(cls, value: Upstreams, info: ValidationInfo) -> Upstreams:
+        """See that mails have a way out, and that primary passwords of mailboxes can be tried."""
+        mail, primary, domains = (info.data.get(each) for each in ("mail", "primary", "domain"))
+        if mail is not None and value.smtp is None:
+            raise wrong(
+                "is missing, and [mail] sends by it", "write it, or take [mail] out", key="upstream.smtp"
+            )
+        if primary is not None and domains is not None:
+            must_be_triable(primary, domains, value)
+        return value
+
+    @property
+    def portal_url(self) -> str | None:
+        """Where people reach the portal; None where there is none, or at a port that is not known yet."""
+        if self.server.portal_url is not None:
+            return self.server.portal_url
+        ports = self.server.public_ports
+        if self.portal.host is not None and self.listen.https:
+            return web_address(self.portal.host, ports.https or self.listen.https[0].port)
+        if self.listen.portal:
+            host = self.portal.host or self.server.public_host
+            return web_address(host, ports.portal or self.listen.portal[0].port)
+        return None
+
+    @property
+    def serves_portal(self) -> bool:
+        """Whether the portal is one of ours."""
+        return bool(self.listen.portal or (self.portal.host is not None and self.listen.https))
+
+    def primary_of(self, email: str) -> Primary:
+        """Give how the primary password of an account is checked, by the domain of its primary email."""
+        domain = email.rpartition("@")[2].lower()
+        own = (each.primary for each in self.domain if each.name == domain)
+        return next((each for each in own if each is not None), self.primary)
 
     @property
     def sender_rule(self) -> Literal["upstream", "own", "report"]:

@@ -206,7 +206,7 @@ _TEXT: Final = Template("""\
 [server]
 public_host = "$public"    # the name that apps connect to; a certificate below must carry it
 data = "data"    # what the server keeps; back it up together with keys/, but not in the same place
-# portal_url = "https://apps.example.org/"    # named when somebody uses a primary password in an app
+# portal_url = "https://apps.example.org/"    # how people reach the portal, where it is not seen from here
 
 $certificates
 $listen
@@ -220,7 +220,8 @@ $listen
 current = "$key"
 files = { "$key" = "keys/$key.key" }
 
-# How primary passwords are checked: kept by Wicketgate itself.
+# How primary passwords are checked: "local" ones are kept by Wicketgate itself, with "imap" they are those of
+# the mailboxes, and are tried at [upstream.imap].
 [primary]
 kind = "local"
 

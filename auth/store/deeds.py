@@ -145,6 +145,7 @@ def insert_app_password(tx: Tx, row: AppPasswordRow) -> None:
             created_at=row.created_at,
             created_by=row.created_by,
             expires_at=row.expires_at,
+            replaces=row.replaces,
             version=row.version,
         )
     )

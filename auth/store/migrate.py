@@ -36,7 +36,7 @@ _ONE_AT_A_TIME: Final = threading.Lock()
 class History(Enum):
     """The two histories: name of the folder of revisions, and the newest revision in it."""
 
-    GATE = ("gate", "0004")
+    GATE = ("gate", "0005")
     ACTIVITY = ("activity", "0001")
 
     @property

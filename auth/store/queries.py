@@ -274,6 +274,7 @@ def _app_password(row: Row[Any]) -> AppPasswordRow:
             revoked_at=row.revoked_at,
             revoked_why=None if row.revoked_why is None else RevokedWhy(row.revoked_why),
             version=row.version,
+            replaces=row.replaces,
         )
 
 

@@ -26,6 +26,7 @@ class RevokedWhy(StrEnum):
     SECOND_FACTOR_RESET = "second factor reset"
     ACCOUNT_REMOVED = "account removed"
     RESTORED = "restored from a backup"
+    REPLACED = "replaced by its successor"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,6 +74,8 @@ class AppPasswordRow:
     revoked_at: int | None
     revoked_why: RevokedWhy | None
     version: int
+    replaces: str | None = None
+    """The id of the one it takes the place of; None again once it was used."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,6 +119,11 @@ class ChangeKind(StrEnum):
     AUTHORISED = "authorised at a provider"
     TOKEN_REMOVED = "provider's token removed"  # noqa: S105 - a deed, not a secret
     RESTORED = "restored from a backup"
+    INVITED = "invited"
+    INVITATION_USED = "invitation used"
+    RECOVERY_CODES_RENEWED = "recovery codes renewed"
+    RENEWED = "app password renewed"
+    REPLACED = "app password replaced"
 
 
 class FeedMark(NamedTuple):

@@ -136,11 +136,14 @@ app_password = Table(
     Column("expires_at", Integer),
     Column("revoked_at", Integer),
     Column("revoked_why", Text),
+    Column("replaces", Text),
     Column("version", Integer, nullable=False),
     UniqueConstraint("account_id", "selector"),
     CheckConstraint("(revoked_at IS NULL) = (revoked_why IS NULL)", name="revoked_whole"),
 )
-"""Active ones and tombstones. The unique pair is a sign-in's index and keeps selectors apart for good."""
+"""Active ones and tombstones. The unique pair is a sign-in's index and keeps selectors apart for good.
+
+`replaces` is the id of the one that a successor takes the place of, until it is first used."""
 
 recovery_code = Table(
     "recovery_code",
@@ -161,6 +164,47 @@ failure = Table(
     Column("last_at", Float, nullable=False, index=True),
 )
 """Wrong primary passwords and codes, by keyed digest of an account's name or an address."""
+
+portal_session = Table(
+    "portal_session",
+    gate,
+    Column("digest", LargeBinary, primary_key=True),
+    Column("account_id", Text, ForeignKey("account.id"), index=True),
+    Column("stage", Text, nullable=False),
+    Column("created_at", Integer, nullable=False),
+    Column("seen_at", Integer, nullable=False),
+    Column("proved_at", Integer),
+    Column("key_id", Text, ForeignKey("master_key.id")),
+    Column("box", LargeBinary),
+    CheckConstraint("(box IS NULL) = (key_id IS NULL)", name="box_whole"),
+)
+"""Who is signing in or signed in at the portal, by the digest of a cookie; `box` is what outlasts a page."""
+
+invitation = Table(
+    "invitation",
+    gate,
+    Column("digest", LargeBinary, primary_key=True),
+    Column("account_id", Text, ForeignKey("account.id"), nullable=False, index=True),
+    Column("created_at", Integer, nullable=False),
+    Column("expires_at", Integer, nullable=False),
+    Column("used_at", Integer),
+)
+"""One-time links by which people come in for the first time, by the digest of what is in the link."""
+
+notice = Table(
+    "notice",
+    gate,
+    Column("id", Integer, primary_key=True),
+    Column("subject", Text, nullable=False, unique=True),
+    Column("account_id", Text, ForeignKey("account.id"), nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("facts", Text, nullable=False),
+    Column("created_at", Integer, nullable=False),
+    Column("sent_at", Integer),
+    Column("tries", Integer, nullable=False),
+    Column("next_at", Integer, nullable=False, index=True),
+)
+"""What owners are told by mail: written with the deed, sent afterwards. `subject` says once for what."""
 
 feed = Table(
     "feed",

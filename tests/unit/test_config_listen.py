@@ -24,7 +24,7 @@ def test_networks_and_single_addresses(tmp_path: Path) -> None:
     told = load(written(tmp_path, text)).listen
     named = ("192.0.2.10/32", "10.0.0.0/8", "192.0.2.11/32", "2001:db8::/32", "::1/128")
     assert told.proxy_protocol == tuple(map(ip_network, named))
-    assert list(told.places) == ["imaps", "imap", "submissions", "submission", "https"]
+    assert list(told.places) == ["imaps", "imap", "submissions", "submission", "https", "portal"]
 
 
 @pytest.mark.parametrize(

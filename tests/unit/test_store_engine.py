@@ -310,7 +310,7 @@ async def test_the_file_itself_keeps_what_is_promised(tmp_path, statement):
         connection.execute("INSERT INTO account VALUES ('ac','a',0,1,NULL,NULL,NULL,NULL,NULL,NULL,NULL,1)")
         connection.execute(
             "INSERT INTO app_password VALUES "
-            "('ap','ac','abcd','hash','k1','phone','mail','{}',1,'root',NULL,NULL,5,'all revoked',2)"
+            "('ap','ac','abcd','hash','k1','phone','mail','{}',1,'root',NULL,NULL,5,'all revoked',2,NULL)"
         )
         connection.execute("INSERT INTO audit VALUES (1,1,'o','o','o','d','ac','a',NULL,NULL,'')")
         with pytest.raises(Exception, match=PROMISES):

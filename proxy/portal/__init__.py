@@ -1,0 +1,1 @@
+"""The web pages where people make, see and revoke their own app passwords."""
