@@ -188,7 +188,7 @@ class Conversation(Generic[R]):
                 return False
             grant, reached = outcome
             try:
-                attempt.become_session()
+                attempt.become_session(entrance.live(asked.client_name))
                 self._known.close()
                 limit.reschedule(None)
                 await self._serve_session(

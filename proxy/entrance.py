@@ -24,6 +24,7 @@ from proxy.failures import BUG, UNAVAILABLE, UPSTREAM_REFUSED
 from proxy.log.teller import Teller
 from proxy.net.connection import Connection, ConnectionLost
 from proxy.ports import Attempt, Ports
+from proxy.sessions import Live
 from proxy.upstreams.place import UpstreamFailure
 from proxy.upstreams.proof import UpstreamRefusal
 from scopes.model import Grant, Service
@@ -135,6 +136,10 @@ class Entrance(Generic[R]):
         self._ports.strangers.release(self._connection)
         self._record(asked, grant.account_id, grant.app_password_id, GRANTED)
 
+    def live(self, client_name: str) -> Live:
+        """Give what a session that begins now is known by."""
+        return Live(self._service, client_name, self._address, self._now())
+
     def when_expired(self, grant: Grant, end: Callable[[], None]) -> asyncio.TimerHandle | None:
         """End a session with its app password, not at some later sign-in."""
         if grant.expires_at is None:
@@ -196,18 +201,23 @@ class Entrance(Generic[R]):
     def _record(
         self, asked: Asked, account_id: str | None, app_password_id: str | None, outcome: str
     ) -> None:
-        peer = self._connection.peer
         self._ports.recorder.record(
             SignInRecord(
                 at=int(self._now()),
                 account_id=account_id,
                 app_password_id=app_password_id,
                 service=self._service,
-                peer="" if peer is None else str(peer),
+                peer=self._address,
                 outcome=outcome,
                 client_name=asked.client_name,
             )
         )
+
+    @property
+    def _address(self) -> str:
+        """The client's; empty where it has none."""
+        peer = self._connection.peer
+        return "" if peer is None else str(peer)
 
 
 async def watched(

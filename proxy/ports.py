@@ -11,6 +11,7 @@ from auth.ports import SignIn, Vouched
 from auth.refusal import Refusal
 from auth.store.rows import SignInRecord
 from proxy.net.connection import Connection
+from proxy.sessions import Live
 from scopes.model import Grant
 
 
@@ -36,7 +37,7 @@ class Attempt(Protocol):
     def stopping(self) -> bool:
         """Whether the server stops, and so the reason of a cut."""
 
-    def become_session(self) -> None:
+    def become_session(self, live: Live) -> None:
         """Count as a session from now on."""
 
 

@@ -15,24 +15,37 @@ import logging
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from types import TracebackType
-from typing import Final, Self
+from typing import Final, NamedTuple, Self
 
 from auth.ports import Vouched
+from scopes.model import Service
 
 _log: Final = logging.getLogger(__name__)
+
+
+class Live(NamedTuple):
+    """What a person knows a session by. A tuple, because one is kept with every session there is."""
+
+    service: Service
+    client_name: str
+    """What the client calls itself; empty when it did not say. Never to be trusted."""
+    address: str
+    """The client's; empty on a Unix socket."""
+    since: float
+    """Seconds since 1970-01-01 UTC."""
 
 
 class Attempt:
     """One try to sign in, and the session it becomes. A context manager: leaving it forgets it."""
 
-    __slots__ = ("_cut", "_index", "_is_session", "_on_cut", "_under_way", "vouched")
+    __slots__ = ("_cut", "_index", "_live", "_on_cut", "_under_way", "vouched")
 
     def __init__(self, index: Index, on_cut: Callable[[], None]) -> None:
         """Made by `Registry.attempt`."""
         self._index = index
         self._on_cut = on_cut
         self._cut = False
-        self._is_session = False
+        self._live: Live | None = None
         self._under_way = False
         self.vouched: Vouched | None = None
         """The gate's note (`auth.ports.Attempt`)."""
@@ -57,7 +70,12 @@ class Attempt:
     @property
     def is_session(self) -> bool:
         """Whether the sign-in is done."""
-        return self._is_session
+        return self._live is not None
+
+    @property
+    def live(self) -> Live | None:
+        """What the session is known by; None before it is one."""
+        return self._live
 
     @property
     def under_way(self) -> bool:
@@ -85,9 +103,9 @@ class Attempt:
         """Be found under no app password any more: who only guesses is none of its sessions."""
         self._index.move(self, None)
 
-    def become_session(self) -> None:
+    def become_session(self, live: Live) -> None:
         """Count as a session from now on; done with the last check of the grant."""
-        self._is_session = True
+        self._live = live
 
     def end(self) -> bool:
         """Mark as cut and call back, once; False when it was cut before."""
@@ -175,6 +193,11 @@ class Registry:
     def sessions(self) -> int:
         """How many of them are sessions."""
         return sum(attempt.is_session for attempt in self._index.all())
+
+    def live(self, app_password_id: str) -> list[Live]:
+        """Give the sessions of an app password that are not being cut, the oldest first."""
+        known = [each.live for each in self._index.under(app_password_id) if not each.cut]
+        return sorted((each for each in known if each is not None), key=lambda each: each.since)
 
     def cut(self, app_password_ids: Iterable[str]) -> int:
         """End every attempt and session of these app passwords; how many were ended by this call."""

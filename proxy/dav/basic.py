@@ -37,5 +37,9 @@ def asked(fields: Mapping[str, str]) -> Asked | None:
 
 def introduced(asked: Asked, fields: Mapping[str, str]) -> Asked:
     """Give the same with what the client calls itself, for the history: not needed for every request."""
-    agent = fields.get("user-agent", "").encode("latin-1")
-    return replace(asked, client_name=client_name(agent))
+    return replace(asked, client_name=agent(fields))
+
+
+def agent(fields: Mapping[str, str]) -> str:
+    """Give what the client calls itself; empty when it does not say."""
+    return client_name(fields.get("user-agent", "").encode("latin-1"))

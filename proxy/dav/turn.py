@@ -137,7 +137,7 @@ class Turn:
             await self._refuse(asked, grant)
             return
         attempt.under_way = True
-        attempt.become_session()
+        attempt.become_session(self._visit.entrance.live(basic.agent(self._head.fields)))
         self._may_be_cut = True
         expiry = self._visit.entrance.when_expired(grant, self._expired)
         try:

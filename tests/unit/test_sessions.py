@@ -9,7 +9,11 @@ import weakref
 
 import pytest
 
-from proxy.sessions import Registry
+from proxy.sessions import Live, Registry
+from scopes.model import Service
+
+PHONE = Live(Service.IMAP, "iPhone Mail", "192.0.2.7", 1_000.0)
+LAPTOP = Live(Service.SUBMISSION, "laptop.local", "192.0.2.8", 900.5)
 
 
 class Ended(list[str]):
@@ -26,7 +30,7 @@ def test_a_cut_reaches_attempts_and_sessions_of_that_app_password_alone():
     ):
         waiting.enter("ap_1")
         reading.enter("ap_1")
-        reading.become_session()
+        reading.become_session(PHONE)
         other.enter("ap_2")
         assert registry.cut(["ap_1"]) == 2
         assert sorted(ended) == ["reading mail", "waiting"]
@@ -53,7 +57,7 @@ def test_an_attempt_that_is_left_is_not_found_any_more():
     registry, ended = Registry(), Ended()
     with registry.attempt(ended.by("a")) as attempt:
         attempt.enter("ap_1")
-        attempt.become_session()
+        attempt.become_session(PHONE)
     assert registry.cut(["ap_1"]) == 0
     assert (ended, registry.count) == ([], 0)
 
@@ -131,7 +135,7 @@ def test_sessions_are_told_from_attempts():
     registry = Registry()
     with registry.attempt(lambda: None) as one, registry.attempt(lambda: None):
         assert (registry.count, registry.sessions, one.is_session) == (2, 0, False)
-        one.become_session()
+        one.become_session(PHONE)
         assert (registry.count, registry.sessions, one.is_session) == (2, 1, True)
 
 
@@ -215,3 +219,26 @@ def test_a_stranger_may_leave_as_it_is_told():
     contexts.append(registry.stranger(lambda: contexts[0].__exit__(None, None, None)))
     contexts[0].__enter__()
     registry.stop()
+
+
+def test_the_sessions_of_an_app_password_say_what_they_are_known_by_oldest_first():
+    registry = Registry()
+    with registry.attempt(lambda: None) as phone, registry.attempt(lambda: None) as laptop:
+        for each, live in ((phone, PHONE), (laptop, LAPTOP)):
+            each.enter("ap_1")
+            assert each.live is None
+            each.become_session(live)
+        assert registry.live("ap_1") == [LAPTOP, PHONE]
+        assert registry.live("ap_2") == []
+    assert registry.live("ap_1") == []
+
+
+def test_neither_an_attempt_nor_what_is_being_cut_is_live():
+    registry = Registry()
+    with registry.attempt(lambda: None) as waiting, registry.attempt(lambda: None) as session:
+        waiting.enter("ap_1")
+        session.enter("ap_1")
+        session.become_session(PHONE)
+        assert registry.live("ap_1") == [PHONE]
+        registry.cut(["ap_1"])
+        assert registry.live("ap_1") == []
