@@ -176,6 +176,11 @@ class OAuth2(Section):
         description="what the browser is sent back to on this machine, as registered at the provider",
         json_schema_extra={"without": "the preset's, or `127.0.0.1`"},
     )
+    portal: bool = Field(
+        default=False,
+        description="true: owners may let the gate in from the portal; the provider must know the portal's "
+        "address, with `connections/authorised` behind it, as a redirect URI: see docs/oauth.md",
+    )
     ca_file: ConfigPath | None = Field(default=None, description="PEM file: trust these authorities alone")
 
     @field_validator("tenant")
@@ -213,6 +218,14 @@ class OAuth2(Section):
         if known and preset is None and value is None and info.data["authorization_endpoint"] is None:
             hint = "write authorization_endpoint, device_endpoint or both"
             raise wrong("nobody could authorise the gate there", hint, key="oauth2")
+        return value
+
+    @field_validator("portal")
+    @classmethod
+    def _portal_sends_a_browser_somewhere(cls, value: bool, info: ValidationInfo) -> bool:
+        known = "preset" in info.data and "authorization_endpoint" in info.data
+        if value and known and info.data["preset"] is None and info.data["authorization_endpoint"] is None:
+            raise wrong("needs a page to send a browser to", "write authorization_endpoint, or take it out")
         return value
 
     @property

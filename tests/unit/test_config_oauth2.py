@@ -116,6 +116,14 @@ def test_somebody_must_be_able_to_authorise(tmp_path):
     assert provider(tmp_path, device, "home").endpoints.authorization is None
 
 
+def test_the_portal_needs_a_page_to_send_a_browser_to(tmp_path):
+    assert provider(tmp_path, OWN + "portal = true\n", "home").portal
+    assert provider(tmp_path, GOOGLE + "portal = true\n", "google").portal
+    without = OWN.replace('authorization_endpoint = "https://login.example.org/authorize"\n', "")
+    device = without + 'device_endpoint = "https://login.example.org/device"\nportal = true\n'
+    assert "needs a page" in problems(tmp_path, GOOD + device)["oauth2.home.portal"].what
+
+
 def test_this_machine_may_be_asked_in_clear_when_the_file_says_so(tmp_path):
     clear = OWN.replace("https://login.example.org", "http://127.0.0.1:8080") + "insecure = true\n"
     assert provider(tmp_path, clear, "home").endpoints.token == "http://127.0.0.1:8080/token"
