@@ -8,7 +8,7 @@ number, like those of `auth.accounts`, and raises the same errors.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from auth.deed import AccountError, Actor, Mark, Problem, audit_entry, to_type
@@ -33,6 +33,8 @@ class Known:
 
     account: AccountRow
     identities: Mapping[Service, Identity]
+    set_at: Mapping[Service, int] = field(default_factory=dict)
+    """When each was last written; seconds since 1970-01-01 UTC."""
 
 
 class Identities:
@@ -45,7 +47,7 @@ class Identities:
 
     async def of(self, name: str) -> Known:
         """Give who the account called `name` is."""
-        return await self._store.read(lambda tx: _known(tx, name))
+        return await self._store.read(lambda tx: _known(tx, account_named(tx, name)))
 
     async def secret(self, account_id: str, service: Service) -> Secret | None:
         """Give the account's secret for the upstream of a service, None where there is none.
@@ -63,19 +65,28 @@ class Identities:
             raise ValueError("a secret goes with the kind stored, and no other")
         check_login(identity.login)
         check_secret(secret)
+        return await self._store.write(
+            lambda tx: self.put(tx, account_named(tx, name), {service: identity}, secret, actor)
+        )
 
-        def deed(tx: Tx) -> Known:
-            account = account_named(tx, name)
+    def put(
+        self,
+        tx: Tx,
+        account: AccountRow,
+        wanted: Mapping[Service, Identity],
+        secret: Secret | None,
+        actor: Actor,
+    ) -> Known:
+        """Write identities, all with one secret, as the last step of a deed; one audit line tells of all."""
+        at = int(self._now())
+        for service, identity in wanted.items():
             sealed = None if secret is None else self._keys.seal(secret, _binding(account.id, service))
-            at = int(self._now())
             rows.put(tx, account.id, service, identity, sealed, at)
-            detail = f"{service}: {identity.kind} as {identity.login}"
-            entry = audit_entry(actor, account, at, Mark(deed=ChangeKind.UPSTREAM_SET, detail=detail))
-            after = _known(tx, name)
-            deeds.conclude(tx, entry)
-            return after
-
-        return await self._store.write(deed)
+        detail = ", ".join(f"{service}: {each.kind} as {each.login}" for service, each in wanted.items())
+        entry = audit_entry(actor, account, at, Mark(deed=ChangeKind.UPSTREAM_SET, detail=detail))
+        after = _known(tx, account)
+        deeds.conclude(tx, entry)
+        return after
 
     async def clear(self, name: str, service: Service, actor: Actor) -> Known:
         """Let the account be who the config says at the upstream of a service."""
@@ -89,7 +100,7 @@ class Identities:
                     f"what is set: {to_type('account', 'show', account.email)}",
                 )
             mark = Mark(deed=ChangeKind.UPSTREAM_CLEARED, detail=str(service))
-            after = _known(tx, name)
+            after = _known(tx, account)
             deeds.conclude(tx, audit_entry(actor, account, int(self._now()), mark))
             return after
 
@@ -120,6 +131,9 @@ def _binding(account_id: str, service: Service) -> Binding:
     )
 
 
-def _known(tx: Tx, name: str) -> Known:
-    account = account_named(tx, name)
-    return Known(account=account, identities=rows.identities(tx, account.id))
+def _known(tx: Tx, account: AccountRow) -> Known:
+    return Known(
+        account=account,
+        identities=rows.identities(tx, account.id),
+        set_at=rows.set_at(tx, account.id),
+    )

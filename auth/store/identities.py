@@ -32,6 +32,17 @@ def identities(tx: Tx, account_id: str) -> dict[Service, Identity]:
     return found
 
 
+def set_at(tx: Tx, account_id: str) -> dict[Service, int]:
+    """Give when each identity of an account was last written, by service."""
+    rows = tx.execute(
+        select(upstream_login.c.service, upstream_login.c.updated_at).where(
+            upstream_login.c.account_id == account_id
+        )
+    )
+    with understood("a login at an upstream"):
+        return {Service(row.service): row.updated_at for row in rows}
+
+
 def identity_of(kind: str, login: str, provider: str) -> Identity:
     """Understand the columns of one; ValueError."""
     return Identity(kind=IdentityKind(kind), login=login, provider=provider)

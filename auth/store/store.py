@@ -17,6 +17,7 @@ from auth.store.activity import ActivityLog
 from auth.store.engine import BUSY_S, Database, Tx, path_of
 from auth.store.feed import FeedCheck
 from auth.store.migrate import History
+from auth.store.outcomes import Run, latest_runs
 from auth.store.rows import Change, FeedMark, LastUse, Located, SignInRecord, Standing
 from scopes.model import Service
 
@@ -142,6 +143,10 @@ class Store:
     async def last_refused(self, account_ids: Iterable[str]) -> dict[str, SignInRecord]:
         """Give the last refused sign-in by each app password of these accounts that was refused."""
         return await self._log.read(lambda tx: activity.last_refused(tx, account_ids))
+
+    async def upstream_runs(self, account_id: str) -> dict[Service, tuple[Run, ...]]:
+        """Tell how the sign-ins of one account went lately at the servers behind."""
+        return await self._log.read(lambda tx: latest_runs(tx, account_id))
 
     async def report(self, worker: str, change: FeedMark, cut: int) -> None:
         """Say how many sessions `worker` cut for a change."""

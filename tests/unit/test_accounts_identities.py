@@ -49,6 +49,16 @@ async def test_a_secret_is_sealed_for_its_own_place(tmp_path):
             await safe.secret(bob, Service.IMAP)
 
 
+async def test_when_each_was_set_is_known(tmp_path):
+    async with office(tmp_path) as here:
+        await here.person(ALICE)
+        await here.accounts.identities.set(ALICE, Service.IMAP, STORED, OWN, OPERATOR)
+        before = int(here.clock.now)
+        here.clock.now += 60
+        known = await here.accounts.identities.set(ALICE, Service.SUBMISSION, STORED, OWN, OPERATOR)
+        assert known.set_at == {Service.IMAP: before, Service.SUBMISSION: before + 60}
+
+
 async def test_it_is_replaced_and_taken_away_and_the_audit_says_so_without_the_secret(tmp_path):
     async with office(tmp_path) as here:
         alice = await here.person(ALICE)
