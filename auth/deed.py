@@ -52,6 +52,8 @@ class Problem(StrEnum):
     BAD_UPSTREAM_SECRET = "bad upstream secret"  # noqa: S105 - a problem, not a secret
     NO_SUCH_IDENTITY = "no such identity"
     NOT_AUTHORISED = "not authorised"
+    UPSTREAM_REFUSED = "refused by the server behind"
+    UPSTREAM_AWAY = "server behind does not answer"
     PROOF_NEEDED = "proof needed"
     WRONG_PROOF = "wrong proof"
     """Primary password or code: which one is not said."""

@@ -148,12 +148,12 @@ def _too_many(seconds: float) -> AccountError:
     return AccountError(
         Problem.TOO_MANY_TRIES,
         "too many wrong passwords or codes",
-        f"try again in {_in_words(seconds)}",
+        f"try again in {in_words(seconds)}",
         retry_after_s=seconds,
     )
 
 
-def _in_words(seconds: float) -> str:
+def in_words(seconds: float) -> str:
     """Write a time to wait, rounded up: never too early for what it promises."""
     if seconds >= _SOON_S:
         return f"{math.ceil(seconds / 60)} minutes"
