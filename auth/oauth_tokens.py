@@ -8,7 +8,7 @@ A token is bound to account and provider, and read for nothing but a refresh.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from auth.deed import AccountError, Actor, Mark, Problem, audit_entry, to_type
@@ -33,6 +33,15 @@ class GivenToken:
     secret: Secret
     expires_at: int | None = None
     """Seconds since 1970-01-01 UTC, where the provider says when it ends."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Given:
+    """What is written down of one authorisation."""
+
+    token: GivenToken
+    logins: Mapping[Service, str] = field(default_factory=dict)
+    """For the upstreams where the config alone would not sign the account in by it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,23 +117,26 @@ class OAuthTokens:
 
         `logins` are for the upstreams where the config alone would not sign the account in by it.
         """
+        return await self._store.write(
+            lambda tx: self.put(
+                tx, account_named(tx, name), provider, Given(token=given, logins=logins), actor
+            )
+        )
+
+    def put(self, tx: Tx, account: AccountRow, provider: str, given: Given, actor: Actor) -> Authorisations:
+        """Write what a provider gave, as the last step of the caller's deed."""
         if not 0 < len(provider) <= PROVIDER_CHARACTERS:
             raise ValueError("a provider has a name")
         at = int(self._now())
-
-        def deed(tx: Tx) -> Authorisations:
-            before = _known(tx, name)
-            account = before.account
-            last = max((each.version for each in before.tokens if each.provider == provider), default=0)
-            version = max(at, last + 1)  # none comes again, not even after a removal
-            rows.put(tx, account.id, _row(self._keys, account.id, provider, given, at=at, version=version))
-            for service, login in logins.items():
-                identity = Identity(kind=IdentityKind.OAUTH2, login=login, provider=provider)
-                identities.put(tx, account.id, service, identity, None, at)
-            said = ", ".join([provider, *(f"{service} as {login}" for service, login in logins.items())])
-            return _conclude(tx, account, actor, at, Mark(deed=ChangeKind.AUTHORISED, detail=said))
-
-        return await self._store.write(deed)
+        before = rows.of_account(tx, account.id)
+        last = max((each.version for each in before if each.provider == provider), default=0)
+        version = max(at, last + 1)  # none comes again, not even after a removal
+        rows.put(tx, account.id, _row(self._keys, account.id, provider, given.token, at=at, version=version))
+        for service, login in given.logins.items():
+            identity = Identity(kind=IdentityKind.OAUTH2, login=login, provider=provider)
+            identities.put(tx, account.id, service, identity, None, at)
+        said = ", ".join([provider, *(f"{service} as {login}" for service, login in given.logins.items())])
+        return _conclude(tx, account, actor, at, Mark(deed=ChangeKind.AUTHORISED, detail=said))
 
     async def remove(self, name: str, provider: str, actor: Actor) -> Authorisations:
         """Forget a refresh token, and the logins that were set for it. The provider is not told."""

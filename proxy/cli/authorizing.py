@@ -59,6 +59,7 @@ def authorize(invocation: Invocation, email: str, **options: Unpack[AuthorizeOpt
     a line each: what is to be opened, and the outcome.
     """
     from proxy.cli import granting  # noqa: PLC0415 - only who authorises pays for loading it
+    from proxy.server.trying import set_for_it_alone  # noqa: PLC0415
 
     config = invocation.config()
     with Desk(config) as desk:
@@ -75,7 +76,7 @@ def authorize(invocation: Invocation, email: str, **options: Unpack[AuthorizeOpt
                 granting.try_it(desk, config, email, identity, tokens)
         given = tokens.given(time.time())
         assert given is not None  # noqa: S101 - without one we were not authorised
-        logins = granting.set_for_it_alone(config, account, wanted)
+        logins = set_for_it_alone(config, email, account.identities, wanted)
         known = desk.run(desk.accounts.oauth_tokens.authorise(email, name, given, logins, operator()))
     _answer(known, name, wanted, options)
 

@@ -6,7 +6,6 @@ Loaded only by those who authorise, because the server's parts come with it. Wha
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from auth.identities import Known, check_login
@@ -16,15 +15,14 @@ from proxy.cli.output import fail, fail_usage, plain
 from proxy.cli.pasting import AtTerminal
 from proxy.net.tls import CertificateProblem
 from proxy.server.providers import poster_of, provider_of
-from proxy.server.trying import served, table_for, try_sign_in
-from proxy.upstreams.login import template_filled
+from proxy.server.trying import OnTrial, served, table_for, try_sign_in, usual_login
 from proxy.upstreams.oauth2.authorising import NotAuthorisedError, by_browser, by_device
 from proxy.upstreams.oauth2.messages import Tokens
 from proxy.upstreams.oauth2.provider import Flow
 from proxy.upstreams.oauth2.sign_in import token_proof
 from proxy.upstreams.place import UpstreamFailure
-from proxy.upstreams.proof import Proof, UpstreamRefusal
-from scopes.model import Grant, Identity, IdentityKind, Service
+from proxy.upstreams.proof import UpstreamRefusal
+from scopes.model import Identity, IdentityKind, Service
 
 if TYPE_CHECKING:
     from proxy.cli.authorizing import AuthorizeOptions
@@ -69,29 +67,10 @@ def wanted(
     identities = {}
     for service in services:
         own = account.identities.get(service)
-        login = options["login"] or (_usual_login(config, email, service) if own is None else own.login)
+        login = options["login"] or (usual_login(config, service, email) if own is None else own.login)
         check_login(login)
         identities[service] = Identity(kind=IdentityKind.OAUTH2, login=login, provider=provider)
     return identities
-
-
-def set_for_it_alone(
-    config: Config, account: Known, wanted: Mapping[Service, Identity]
-) -> dict[Service, str]:
-    """Give the logins that must be stored, because the config alone would sign in otherwise."""
-    email, logins = account.account.email, {}
-    for service, identity in wanted.items():
-        sign_in = table_for(config, service, email).sign_in
-        usual = sign_in is not None and sign_in.provider == identity.provider
-        same = identity.login == _usual_login(config, email, service)
-        if not (usual and same and service not in account.identities):
-            logins[service] = identity.login
-    return logins
-
-
-def _usual_login(config: Config, email: str, service: Service) -> str:
-    """Give the login that the config makes."""
-    return template_filled(table_for(config, service, email).login, email)
 
 
 # --- at the provider ----------------------------------------------------------------------------------------
@@ -124,28 +103,11 @@ def authorised(
 # --- at the servers behind ----------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class _OnTrial:
-    """Signs in with the token that has just been given, as the gate will."""
-
-    login: str
-    proof_of: Proof
-
-    async def proof(self, grant: Grant) -> Proof:  # noqa: ARG002 - there is one
-        return self.proof_of
-
-    async def refused(self, grant: Grant, proof: Proof) -> bool:  # noqa: ARG002 - it would be the same again
-        return False
-
-    def login_of(self, grant: Grant) -> str:  # noqa: ARG002
-        return self.login
-
-
 def try_it(desk: Desk, config: Config, email: str, wanted: tuple[Service, Identity], tokens: Tokens) -> None:
     """Sign in once as the account would; what the server behind says about it is for the operator."""
     service, identity = wanted
     proof = token_proof(identity.login, tokens.access, table_for(config, service, email).address)
-    kind = _OnTrial(identity.login, proof)
+    kind = OnTrial(identity.login, proof)
     try:
         desk.run(try_sign_in(config, service, email, identity, kind))
     except UpstreamRefusal as refused:

@@ -21,11 +21,12 @@ from proxy.imap.upstream import ImapUpstream
 from proxy.limits import UPSTREAM_CONNECT_S
 from proxy.server.behind import place_of, telling_of
 from proxy.server.sign_ins import Safes, sign_in_as
+from proxy.server.trying import OnTrial
 from proxy.smtp.upstream import SmtpUpstream
 from proxy.upstreams.by_domain import domain_of
 from proxy.upstreams.login import login_template, template_filled
 from proxy.upstreams.place import UpstreamFailure
-from proxy.upstreams.proof import Proof, SignInAs, UpstreamRefusal, plain
+from proxy.upstreams.proof import SignInAs, UpstreamRefusal, plain
 from scopes.model import Grant, Identity, Scope, Service
 
 Table = ImapTable | SmtpTable | DavTable
@@ -115,28 +116,12 @@ async def takes_directly(config: Config, behind: Behind, password: Secret) -> bo
     if person is None or isinstance(told, DavTable):
         return None
     login = template_filled(told.login, person.email) if behind.own is None else behind.own.login
+    kind = OnTrial(login, plain(authzid="", authcid=login, password=password))
     try:
-        await _sign_in(config, told, person, _Directly(login, password))
+        await _sign_in(config, told, person, kind)
     except UpstreamRefusal:
         return False
     return True
-
-
-@dataclass(frozen=True, slots=True)
-class _Directly:
-    """A sign-in kind: as the account itself, with a password that is stored nowhere."""
-
-    login: str
-    password: Secret
-
-    async def proof(self, grant: Grant) -> Proof:  # noqa: ARG002 - it is for one person
-        return plain(authzid="", authcid=self.login, password=self.password)
-
-    async def refused(self, grant: Grant, proof: Proof) -> bool:  # noqa: ARG002 - it would be the same again
-        return False
-
-    def login_of(self, grant: Grant) -> str:  # noqa: ARG002 - it is for one person
-        return self.login
 
 
 def _service(told: ImapTable | SmtpTable) -> Service:

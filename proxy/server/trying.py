@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Container, Mapping
+from dataclasses import dataclass
 
 from config.address import AddressKind
 from config.models import Config
@@ -13,8 +15,29 @@ from proxy.server.behind import place_of, telling_of
 from proxy.server.errors import ServeError
 from proxy.smtp.upstream import SmtpUpstream
 from proxy.upstreams.by_domain import domain_of
-from proxy.upstreams.proof import SignInAs
-from scopes.model import Grant, Identity, Scope, Service
+from proxy.upstreams.login import template_filled
+from proxy.upstreams.proof import Proof, SignInAs
+from scopes.model import Grant, Identity, IdentityKind, Scope, Service
+
+
+@dataclass(frozen=True, slots=True)
+class OnTrial:
+    """A sign-in kind for one try: as the account itself, by what is stored nowhere yet."""
+
+    login: str
+    shown: Proof
+
+    async def proof(self, grant: Grant) -> Proof:  # noqa: ARG002 - it is for one account
+        """Give what was given."""
+        return self.shown
+
+    async def refused(self, grant: Grant, proof: Proof) -> bool:  # noqa: ARG002 - it would be the same again
+        """Another try would be the same one."""
+        return False
+
+    def login_of(self, grant: Grant) -> str:  # noqa: ARG002 - it is for one account
+        """Give the account's login at the upstream."""
+        return self.login
 
 
 def table_for(config: Config, service: Service, email: str) -> ImapTable | SmtpTable:
@@ -30,6 +53,28 @@ def table_for(config: Config, service: Service, email: str) -> ImapTable | SmtpT
         what = f"{told.address} trusts the gate without a sign-in"
         raise ServeError(what, "give it a sign_in of another kind")
     return told
+
+
+def usual_login(config: Config, service: Service, email: str) -> str:
+    """Give the login that the config makes for an account. Raises ServeError as `table_for`."""
+    return template_filled(table_for(config, service, email).login, email)
+
+
+def set_for_it_alone(
+    config: Config, email: str, known: Container[Service], wanted: Mapping[Service, Identity]
+) -> dict[Service, str]:
+    """Give the logins that must be stored with a token, because the config alone would sign in otherwise.
+
+    `known` are the services where something is set for the account already.
+    """
+    logins = {}
+    for service, identity in wanted.items():
+        sign_in = table_for(config, service, email).sign_in
+        usual = sign_in is not None and sign_in.provider == identity.provider
+        same = identity.login == usual_login(config, service, email)
+        if identity.kind is IdentityKind.OAUTH2 and not (usual and same and service not in known):
+            logins[service] = identity.login
+    return logins
 
 
 def served(config: Config, email: str) -> list[Service]:
