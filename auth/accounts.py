@@ -1,8 +1,9 @@
 """Accounts and all that is done to them: each deed is one transaction with its audit line and its number.
 
 This is the one door for the command line and the portal. Proofs are looked at in `auth.proving`, app
-passwords made in `auth.minting`, authenticators enrolled in `auth.enrolment`, addresses to send as listed in
-`auth.senders`, who accounts are upstream set in `auth.identities`; the words are in `auth.deed`.
+passwords made in `auth.minting` and renewed in `auth.renewing`, authenticators enrolled in `auth.enrolment`,
+addresses to send as listed in `auth.senders`, who accounts are upstream set in `auth.identities`; the words
+are in `auth.deed`.
 Nothing here revives a revoked app password, and nothing removed comes back: an email added again is a new
 account with a new id.
 
@@ -41,6 +42,7 @@ from auth.ids import new_id
 from auth.minting import MOST_ACTIVE, Mint, Terms
 from auth.oauth_tokens import OAuthTokens
 from auth.proving import Prover, account_named
+from auth.renewing import Renewal
 from auth.seal import KeyRing
 from auth.secret import Secret
 from auth.senders import Senders
@@ -81,6 +83,7 @@ class Accounts:
         self._prover = Prover(store, hasher, keys, now)
         terms = Terms(limit=limit, now=now, new_id=new_id, generate=generate)
         self._mint = Mint(self._prover, hasher, keys, terms)
+        self._renewal = Renewal(self._prover, self._mint, now)
         self._second_factor = SecondFactor(store, self._prover, keys, issuer=issuer, now=now)
         self.senders = Senders(store, now)
         """What accounts may send as."""
@@ -266,6 +269,16 @@ class Accounts:
         has none, and only an operator mints for it). Whether cancelled or killed, one row is left at most.
         """
         return await self._mint.mint(name, request, actor, proof)
+
+    async def renew(
+        self, name: str, which: str, expires_at: int | None, actor: Actor, proof: Proof | None = None
+    ) -> Minted:
+        """Make a successor of the app password that `which` names by id, label or selector.
+
+        It has the same label, scopes and limits, and ends at `expires_at`. The old one lives until the new
+        one is first used, at most a week past its own end. Proof and outcome are as for `mint`.
+        """
+        return await self._renewal.renew(name, which, expires_at, actor, proof)
 
     async def mark_shown(self, app_password_id: str) -> None:
         """Remember that the password was printed."""

@@ -70,6 +70,7 @@ class Problem(StrEnum):
     TOO_MANY_APP_PASSWORDS = "too many app passwords"
     NO_SUCH_APP_PASSWORD = "no such app password"  # noqa: S105
     AMBIGUOUS = "ambiguous"
+    NOT_RENEWABLE = "not renewable"
 
 
 class AccountError(Exception):

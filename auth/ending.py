@@ -12,7 +12,7 @@ from typing import Final
 
 from auth.checks import folded
 from auth.deed import AccountError, Actor, Mark, Problem, Revocation, audit_entry, to_type
-from auth.store import deeds, queries
+from auth.store import deeds, queries, successors
 from auth.store.rows import AccountRow, AppPasswordRow, ChangeKind, RevokedWhy
 from auth.store.store import Tx
 
@@ -44,6 +44,7 @@ def end_one(tx: Tx, account: AccountRow, actor: Actor, at: int, which: str) -> R
         return Revocation(change=None, app_password=row)
     why = RevokedWhy.BY_OWNER if actor.kind == "owner" else RevokedWhy.BY_OPERATOR
     ended = deeds.revoke(tx, account.id, at, why, only=row.id)
+    successors.part(tx, row.id)
     mark = Mark(deed=ChangeKind.REVOKED, app_password_id=row.id, label=row.label)
     change = deeds.conclude(tx, audit_entry(actor, account, at, mark), ended)
     return Revocation(change=change, app_password_ids=ended, app_password=row)

@@ -3,9 +3,10 @@
 Invariants. The change feed is asked before anything remembered is used, and one failed question is a
 temporary refusal. An attempt is entered under its app password before the row that authorises it is read; the
 row is read again after the hash if anything has changed, and `confirm` asks once more right before the client
-is told yes. Unknown account, unknown selector, wrong verifier and disabled account get one answer after one
-time; only who holds the whole secret hears more. An outage is never a wrong password, and nothing but a Grant
-that was earned lets anyone in: every other way out, a bug of ours too, is a Refusal.
+is told yes; what a successor replaces is ended there, at its first use. Unknown account, unknown selector,
+wrong verifier and disabled account get one answer after one time; only who holds the whole secret hears
+more. An outage is never a wrong password, and nothing but a Grant that was earned lets anyone in: every other
+way out, a bug of ours too, is a Refusal.
 
 No protocol, no wire reply, no config, no log: a refusal's `cause` is for the caller's log, without secrets.
 """
@@ -110,7 +111,7 @@ class Gate:
         if reading is not None:
             outcome = self._judge(reading, sign_in, attempt)
             if isinstance(outcome, Grant):
-                attempt.vouched = Vouched(outcome, reading.mark)
+                attempt.vouched = Vouched(outcome, reading.mark, _is_first_use(reading))
             return outcome
         if claim is None:
             async with self._turns.turn(self._asker(sign_in.peer)):
@@ -119,23 +120,39 @@ class Gate:
         return self._wrong(self._memo.digest("failure", name, password), sign_in.peer)
 
     async def _reconsider(self, grant: Grant, sign_in: SignIn, attempt: Attempt) -> Refusal | None:
-        vouched = attempt.vouched
-        if vouched is not None and vouched.grant is grant and await self._store.feed_mark() == vouched.mark:
+        if await self._holds(attempt.vouched, grant):
             outcome = self._permitted(grant, sign_in, attempt)  # of what was read nothing has changed
             return outcome if isinstance(outcome, Refusal) else None
         password = parse(sign_in.secret)
         claim = None if password is None else _claim(sign_in, password)
         if claim is None:
             return Refusal(reason=Reason.BUG, cause="asked to confirm what was never admitted")
-        reading = await self._proven(claim, attempt, sign_in.peer)
-        if reading is None:
-            return Refusal(reason=Reason.BAD_CREDENTIALS, cause="gone while signing in")
-        outcome = self._judge(reading, sign_in, attempt)
-        if isinstance(outcome, Refusal):
-            return outcome
-        if outcome != grant:
-            return Refusal(reason=Reason.UNAVAILABLE, cause="the account changed while signing in")
-        return None
+        return await self._read_again(claim, grant, sign_in, attempt)
+
+    async def _holds(self, vouched: Vouched | None, grant: Grant) -> bool:
+        """Tell whether nothing has changed since the grant, and nothing is to be done for it."""
+        if vouched is None or vouched.grant is not grant or vouched.is_first_use:
+            return False
+        return await self._store.feed_mark() == vouched.mark
+
+    async def _read_again(
+        self, claim: Claim, grant: Grant, sign_in: SignIn, attempt: Attempt
+    ) -> Refusal | None:
+        """Decide by the rows as they stand; once more behind the end of what a successor replaces."""
+        for _ in range(ROUNDS):
+            reading = await self._proven(claim, attempt, sign_in.peer)
+            if reading is None:
+                return Refusal(reason=Reason.BAD_CREDENTIALS, cause="gone while signing in")
+            outcome = self._judge(reading, sign_in, attempt)
+            if isinstance(outcome, Refusal):
+                return outcome
+            if outcome != grant:
+                return Refusal(reason=Reason.UNAVAILABLE, cause="the account changed while signing in")
+            if not _is_first_use(reading):
+                return None
+            where = "" if sign_in.peer is None else str(sign_in.peer)
+            await self._store.first_use(grant.app_password_id, int(self._clock.wall()), where)
+        raise StoreUnavailable("what a successor replaces does not end")
 
     async def _proven(
         self, claim: Claim, attempt: Attempt, peer: IPAddress | None, remembered: Reading | None = None
@@ -280,6 +297,11 @@ def _grant(standing: Standing) -> Grant:
         expires_at=row.expires_at,
         identities=standing.identities,
     )
+
+
+def _is_first_use(reading: Reading) -> bool:
+    """Tell whether the sign-in would be the first one by a successor."""
+    return reading.standing.app_password.replaces is not None
 
 
 def _told(reason: Reason, grant: Grant, cause: str = "") -> Refusal:

@@ -8,7 +8,7 @@ that is killed leaves at most one row, which says that it was perhaps never show
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
 from typing import Final
@@ -31,11 +31,11 @@ from auth.deed import (
 from auth.hashing import Hasher
 from auth.proving import Claim, Prover
 from auth.seal import KeyRing
-from auth.store import deeds, queries
+from auth.store import deeds, queries, successors
 from auth.store.errors import StoreUnavailable
 from auth.store.rows import AccountRow, AppPasswordRow, ChangeKind
 from auth.store.store import Tx
-from scopes.model import in_order
+from scopes.model import Limits, Scope, in_order
 
 MOST_ACTIVE: Final = 25
 """Active app passwords of one account; the config may ask for fewer."""
@@ -45,6 +45,33 @@ _DRAWS: Final = 8
 
 class _SelectorTaken(Exception):  # noqa: N818 - it asks for another draw
     """The drawn selector names a row of the account, perhaps a tombstone: draw again."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """What a new app password is to be, looked at already."""
+
+    label: str
+    scopes: frozenset[Scope]
+    limits: Limits
+    expires_at: int | None
+    replaces: str | None = None
+    """The id of the one it is the successor of."""
+
+
+Ask = Callable[[Sequence[AppPasswordRow], AccountRow], Wanted]
+"""Says what is wanted, in the deed's transaction, by all that the account has; raises AccountError."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Drawn:
+    """What does not depend on what is wanted."""
+
+    id: str
+    selector: str
+    verifier_hash: str = field(repr=False)
+    key_id: str
+    created_by: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,32 +101,27 @@ class Mint:
         check_limits(request.limits, scopes)
         if request.expires_at is not None and request.expires_at <= self._terms.now():
             raise AccountError(Problem.BAD_EXPIRY, "it would have expired already", "choose a time to come")
+        wanted = Wanted(label=label, scopes=scopes, limits=request.limits, expires_at=request.expires_at)
         claim = await self._prover.claim(name, actor, proof)
+        return await self.make(claim, actor, lambda _rows, _account: wanted)
+
+    async def make(self, claim: Claim, actor: Actor, ask: Ask) -> Minted:
+        """Spend the proof and make what `ask` gives, in one transaction; raises what `mint` raises."""
         for _ in range(_DRAWS):
             made = self._terms.generate()
             verifier_hash, key_id = await self._hash(claim.account.id, made)
-            row = AppPasswordRow(
+            drawn = _Drawn(
                 id=self._terms.new_id(ids.APP_PASSWORD),
-                account_id=claim.account.id,
                 selector=made.selector,
                 verifier_hash=verifier_hash,
                 key_id=key_id,
-                label=label,
-                scopes=scopes,
-                limits=request.limits,
-                created_at=int(self._terms.now()),
                 created_by=f"{actor.kind} {actor.name}",
-                shown_at=None,
-                expires_at=request.expires_at,
-                revoked_at=None,
-                revoked_why=None,
-                version=1,
             )
+            deed = partial(self._write, drawn=drawn, ask=ask, claim=claim, actor=actor)
             try:
-                await self._prover.carry_out(claim, partial(self._write, row=row, claim=claim, actor=actor))
+                return _minted(await self._prover.carry_out(claim, deed), made)
             except _SelectorTaken:
                 continue
-            return _minted(row, made)
         raise StoreUnavailable("no free selector was drawn")
 
     async def _hash(self, account_id: str, made: AppPassword) -> tuple[str, str]:
@@ -107,28 +129,47 @@ class Mint:
         message = verifier_message(account_id, made.selector, made.verifier)
         return await self._hasher.hash_app(self._keys.pepper(key_id, message)), key_id
 
-    def _write(self, tx: Tx, account: AccountRow, *, row: AppPasswordRow, claim: Claim, actor: Actor) -> None:
+    def _write(
+        self, tx: Tx, account: AccountRow, *, drawn: _Drawn, ask: Ask, claim: Claim, actor: Actor
+    ) -> AppPasswordRow:
         """The deed itself: everything that others might change meanwhile is looked at here."""
         may_have_one(account)
+        now = self._terms.now()
         rows = queries.app_passwords(tx, [account.id])
-        active = [each for each in rows if queries.is_active(each, self._terms.now())]
-        if len(active) >= self._terms.limit:
-            raise AccountError(
-                Problem.TOO_MANY_APP_PASSWORDS,
-                f"{account.email} has {len(active)} active app passwords, and no more are allowed",
-                f"revoke one that is not needed any more: {to_type('password', 'list', account.email)}",
-            )
-        _must_be_told_apart(row, active, account.email)
+        wanted = ask(rows, account)
+        row = _row(account, drawn, wanted, int(now))
+        if row.replaces is None:  # a successor takes the place of the other
+            self._must_have_room(len(counted(rows, now)), account.email)
+        others = [each for each in rows if queries.is_active(each, now) and each.id != row.replaces]
+        _must_be_told_apart(row, others, account.email)
         if any(row.selector in (each.selector, folded(each.label)) for each in rows):
             raise _SelectorTaken
         deeds.insert_app_password(tx, row)
+        if row.replaces is not None:
+            successors.extend(tx, row.replaces)
         mark = Mark(
-            deed=ChangeKind.MINTED,
+            deed=ChangeKind.MINTED if row.replaces is None else ChangeKind.RENEWED,
             app_password_id=row.id,
             label=row.label,
             detail=f"{_described(row)}, {claim.how}",
         )
         deeds.conclude(tx, audit_entry(actor, account, row.created_at, mark))
+        return row
+
+    def _must_have_room(self, active: int, email: str) -> None:
+        if active >= self._terms.limit:
+            raise AccountError(
+                Problem.TOO_MANY_APP_PASSWORDS,
+                f"{email} has {active} active app passwords, and no more are allowed",
+                f"revoke one that is not needed any more: {to_type('password', 'list', email)}",
+            )
+
+
+def counted(rows: Sequence[AppPasswordRow], now: float) -> list[AppPasswordRow]:
+    """Give the active ones that count towards the limit: of a pair that is pending, the successor."""
+    active = [row for row in rows if queries.is_active(row, now)]
+    replaced = {row.replaces for row in active}
+    return [row for row in active if row.id not in replaced]
 
 
 def may_have_one(account: AccountRow) -> None:
@@ -161,9 +202,32 @@ def _must_be_told_apart(row: AppPasswordRow, active: Sequence[AppPasswordRow], e
             )
 
 
+def _row(account: AccountRow, drawn: _Drawn, wanted: Wanted, now: int) -> AppPasswordRow:
+    return AppPasswordRow(
+        id=drawn.id,
+        account_id=account.id,
+        selector=drawn.selector,
+        verifier_hash=drawn.verifier_hash,
+        key_id=drawn.key_id,
+        label=wanted.label,
+        scopes=wanted.scopes,
+        limits=wanted.limits,
+        created_at=now,
+        created_by=drawn.created_by,
+        shown_at=None,
+        expires_at=wanted.expires_at,
+        revoked_at=None,
+        revoked_why=None,
+        version=1,
+        replaces=wanted.replaces,
+    )
+
+
 def _described(row: AppPasswordRow) -> str:
     """Say what was made, for the audit trail."""
     said = [" ".join(in_order(row.scopes))]
+    if row.replaces is not None:
+        said.append(f"in place of {row.replaces}")
     if row.expires_at is not None:
         said.append(f"until {datetime.fromtimestamp(row.expires_at, UTC):%Y-%m-%dT%H:%M:%SZ}")
     if row.limits.read_only:

@@ -19,6 +19,8 @@ class Vouched(NamedTuple):
 
     grant: Grant
     mark: FeedMark
+    is_first_use: bool
+    """Whether it is a successor whose first use this would be."""
 
 
 class Attempt(Protocol):
@@ -52,6 +54,9 @@ class StandingStore(Protocol):
 
     async def replace_verifier(self, app_password_id: str, old_hash: str, new_hash: str, key_id: str) -> None:
         """Store another hash of the same secret, if `old_hash` still stands."""
+
+    async def first_use(self, app_password_id: str, at: int, where: str) -> None:
+        """End what a successor replaces, in one transaction; nothing when that was done before."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

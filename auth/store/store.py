@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable
 from typing import Final, Self, TypeVar
 
 from auth.seal import Sealed
-from auth.store import activity, deeds, identities, queries
+from auth.store import activity, deeds, identities, queries, successors
 from auth.store.activity import ActivityLog
 from auth.store.engine import BUSY_S, Database, Tx, path_of
 from auth.store.feed import FeedCheck
@@ -111,6 +111,10 @@ class Store:
         await self._gate.write(
             lambda tx: deeds.replace_verifier(tx, app_password_id, old_hash, new_hash, key_id)
         )
+
+    async def first_use(self, app_password_id: str, at: int, where: str) -> None:
+        """End what a successor replaces, now that it is used from `where`; nothing where that was done."""
+        await self._gate.write(lambda tx: successors.first_use(tx, app_password_id, at, where))
 
     async def changes_since(self, seq: int) -> list[Change]:
         """Give the changes after number `seq`, in their order; like `feed_mark` it waits for nothing."""

@@ -60,7 +60,7 @@ class MemoryStore:
 
     @property
     def statements(self):
-        return sum(self.calls[name] for name in ("locate", "standing", "replace_verifier"))
+        return sum(self.calls[name] for name in ("locate", "standing", "replace_verifier", "first_use"))
 
     async def locate(self, name, selector):
         return await self._answer("locate", lambda: self._locate(name, selector))
@@ -75,6 +75,9 @@ class MemoryStore:
         await self._answer(
             "replace_verifier", lambda: self._replace(app_password_id, old_hash, new_hash, key_id)
         )
+
+    async def first_use(self, app_password_id, at, where):
+        await self._answer("first_use", lambda: self._first_use(app_password_id, at))
 
     async def _answer(self, name, answer):
         self.calls[name] += 1
@@ -99,6 +102,16 @@ class MemoryStore:
             return None
         disabled = row.account_id in self.disabled
         return Standing(email=self.emails[row.account_id], disabled=disabled, app_password=row)
+
+    def _first_use(self, app_password_id, at):
+        row = self.rows[app_password_id]
+        if row.revoked_at is None and row.replaces is not None:
+            self.rows[app_password_id] = replace(row, replaces=None)
+            old = self.rows[row.replaces]
+            self.rows[old.id] = replace(
+                old, revoked_at=at, revoked_why=RevokedWhy.REPLACED, version=old.version + 1
+            )
+            self.seq += 1
 
     def _replace(self, app_password_id, old_hash, new_hash, key_id):
         row = self.rows[app_password_id]
