@@ -135,6 +135,8 @@ class Minted:
     limits: Limits
     expires_at: int | None
     password: Secret
+    old_ends_at: int | None = None
+    """Of a successor: when the one it replaces ends at the latest."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

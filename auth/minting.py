@@ -119,9 +119,10 @@ class Mint:
             )
             deed = partial(self._write, drawn=drawn, ask=ask, claim=claim, actor=actor)
             try:
-                return _minted(await self._prover.carry_out(claim, deed), made)
+                row, old_ends_at = await self._prover.carry_out(claim, deed)
             except _SelectorTaken:
                 continue
+            return _minted(row, made, old_ends_at)
         raise StoreUnavailable("no free selector was drawn")
 
     async def _hash(self, account_id: str, made: AppPassword) -> tuple[str, str]:
@@ -131,8 +132,11 @@ class Mint:
 
     def _write(
         self, tx: Tx, account: AccountRow, *, drawn: _Drawn, ask: Ask, claim: Claim, actor: Actor
-    ) -> AppPasswordRow:
-        """The deed itself: everything that others might change meanwhile is looked at here."""
+    ) -> tuple[AppPasswordRow, int | None]:
+        """The deed itself: everything that others might change meanwhile is looked at here.
+
+        Gives the row, and when the one it replaces ends at the latest.
+        """
         may_have_one(account)
         now = self._terms.now()
         rows = queries.app_passwords(tx, [account.id])
@@ -145,8 +149,7 @@ class Mint:
         if any(row.selector in (each.selector, folded(each.label)) for each in rows):
             raise _SelectorTaken
         deeds.insert_app_password(tx, row)
-        if row.replaces is not None:
-            successors.extend(tx, row.replaces)
+        old_ends_at = None if row.replaces is None else successors.extend(tx, row.replaces)
         mark = Mark(
             deed=ChangeKind.MINTED if row.replaces is None else ChangeKind.RENEWED,
             app_password_id=row.id,
@@ -154,7 +157,7 @@ class Mint:
             detail=f"{_described(row)}, {claim.how}",
         )
         deeds.conclude(tx, audit_entry(actor, account, row.created_at, mark))
-        return row
+        return row, old_ends_at
 
     def _must_have_room(self, active: int, email: str) -> None:
         if active >= self._terms.limit:
@@ -239,7 +242,7 @@ def _described(row: AppPasswordRow) -> str:
     return ", ".join(said)
 
 
-def _minted(row: AppPasswordRow, made: AppPassword) -> Minted:
+def _minted(row: AppPasswordRow, made: AppPassword, old_ends_at: int | None) -> Minted:
     return Minted(
         id=row.id,
         label=row.label,
@@ -248,4 +251,5 @@ def _minted(row: AppPasswordRow, made: AppPassword) -> Minted:
         limits=row.limits,
         expires_at=row.expires_at,
         password=made.grouped(),
+        old_ends_at=old_ends_at,
     )

@@ -19,9 +19,12 @@ GRACE_S: Final = 7 * 86_400
 """How long past its own end an app password lives for a successor that was not used yet."""
 
 
-def extend(tx: Tx, app_password_id: str) -> None:
-    """Move the end of an app password that has one, because it was renewed."""
+def extend(tx: Tx, app_password_id: str) -> int | None:
+    """Move the end of an app password that was renewed, and give it."""
     _move_end(tx, app_password_id, GRACE_S)
+    end = select(app_password.c.expires_at).where(app_password.c.id == app_password_id)
+    found: int | None = tx.execute(end).scalar_one()
+    return found
 
 
 def first_use(tx: Tx, app_password_id: str, at: int, where: str) -> None:

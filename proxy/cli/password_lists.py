@@ -178,6 +178,7 @@ def active_facts(row: AppPasswordRow, uses: Uses, now: float) -> dict[str, Any]:
         "perhaps_never_shown": row.shown_at is None,
         "expires_at": Moment(row.expires_at).iso,
         "expires_soon": expires_soon(row, now),
+        "replaces": row.replaces,
         "last_used_at": Moment(used[0].at).iso if used else None,
         "last_used": None if used is None else [_use_facts(use) for use in used],
         "last_used_known": used is not None,
@@ -239,6 +240,8 @@ def _remarks(row: AppPasswordRow, now: float) -> str:
     if row.expires_at is not None and expires_soon(row, now):
         days = round((row.expires_at - now) / DAY_S)
         parts.append(f"expires in {counted(days, 'day')}" if days else "expires in less than a day")
+    if row.replaces is not None:
+        parts.append("not used yet; takes the place of the older one then")
     return "; ".join([*parts, *limit_words(row.limits), *filter(None, [_shown(row)])])
 
 

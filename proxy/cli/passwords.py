@@ -1,51 +1,30 @@
 """`wicketgate password`: create an app password, and end one or all of them.
 
-An app password is shown once. It is committed, printed and flushed, and only then noted as shown; whoever is
-killed or loses the reader in between leaves a row that lists say was perhaps never shown.
+An app password is shown once (`showing`). Whoever is killed or loses the reader before it was leaves a row
+that lists say was perhaps never shown.
 """
 
 from __future__ import annotations
 
 from ipaddress import ip_interface, ip_network
-from typing import Any, Final, TypedDict, Unpack
+from typing import Final, TypedDict, Unpack
 
 import click
 
-from auth.accounts import Minted, MintRequest, Proof
+from auth.accounts import MintRequest
 from auth.minting import may_have_one
-from auth.names import canonical
-from auth.secret import Secret
-from auth.store.errors import StoreUnavailable
-from auth.store.rows import AccountRow
 from proxy.cli.app import Invocation
-from proxy.cli.desk import Desk, counted, operator, owner
-from proxy.cli.output import (
-    Moment,
-    OutputLost,
-    abandon_output,
-    emit,
-    fail,
-    finish_output,
-    json_option,
-    note,
-    plain,
-    say,
-)
-from proxy.cli.password_lists import history, limit_facts, limit_words, list_active, scope_words
-from proxy.cli.questions import (
-    ask_hidden,
-    confirm,
-    on_terminal,
-    primary_file_option,
-    primary_password,
-    will_be_revoked,
-    yes_option,
-)
+from proxy.cli.desk import Desk, counted, operator
+from proxy.cli.output import emit, json_option, plain, say
+from proxy.cli.password_lists import history, list_active
+from proxy.cli.questions import confirm, on_terminal, will_be_revoked, yes_option
+from proxy.cli.renewing import renew
+from proxy.cli.showing import show_once
 from proxy.cli.times import expiry
-from scopes.model import Limits, Network, Scope, in_order
+from proxy.cli.vouching import Vouching, proof_options
+from scopes.model import Limits, Network, Scope
 
 _SCOPES: Final = [scope.value for scope in Scope]
-_NOT_SHOWN_HINT: Final = "it is listed as perhaps never shown; revoke it by its id and create another"
 
 
 def network(text: str) -> Network:
@@ -86,6 +65,7 @@ def password() -> None:
 
 password.add_command(list_active)
 password.add_command(history)
+password.add_command(renew)
 
 
 @password.command(short_help="Create an app password and show it once.")
@@ -108,9 +88,7 @@ password.add_command(history)
 )
 @click.option("--read-only", is_flag=True, help="It reads and changes nothing, and sends no mail.")
 @click.option("--send-only", is_flag=True, help="It sends mail and reads nothing; for scope mail alone.")
-@primary_file_option("Read the primary password from FILE.")
-@click.option("--code", metavar="CODE", help="A fresh code of the second factor, or a recovery code.")
-@click.option("--operator", "as_operator", is_flag=True, help="Spare the proof; written in the audit trail.")
+@proof_options
 @json_option
 @click.pass_obj
 def create(invocation: Invocation, email: str, **options: Unpack[CreateOptions]) -> None:
@@ -125,19 +103,13 @@ def create(invocation: Invocation, email: str, **options: Unpack[CreateOptions])
         expires_at=options["expires"],
         limits=_limits(options),
     )
-    primary_file, code, as_operator = options["primary_file"], options["code"], options["as_operator"]
-    if as_operator and (primary_file is not None or code is not None):
-        raise click.UsageError("--operator spares the proof; leave --primary-password-file and --code out")
+    vouching = Vouching(options["primary_file"], options["code"], options["as_operator"])
     with Desk(invocation.config()) as desk:
         account = desk.run(desk.accounts.find(email))
         may_have_one(account)
-        if as_operator:
-            actor, proof = operator(), None
-        else:
-            _must_have_a_primary(account)
-            actor, proof = owner(email), _proof(primary_file, code)
+        actor, proof = vouching.who(account, email)
         minted = desk.run(desk.accounts.mint(email, request, actor, proof))
-        _show_once(desk, email, minted, as_json=options["as_json"])
+        show_once(desk, email, minted, as_json=options["as_json"])
 
 
 @password.command()
@@ -191,62 +163,3 @@ def _limits(options: CreateOptions) -> Limits:
         read_only=options["read_only"],
         send_only=options["send_only"],
     )
-
-
-def _must_have_a_primary(account: AccountRow) -> None:
-    """Refuse to ask for what a service account does not have."""
-    if account.is_service:
-        hint = "only the operator makes its app passwords: say --operator"
-        fail(f"{account.email} is a service account: it has no primary password", hint)
-
-
-def _proof(primary_file: str | None, code: str | None) -> Proof:
-    """Take the primary password and a code, from options or from the person."""
-    primary = primary_password(primary_file)
-    if code is None:
-        given = ask_hidden("Code of the second factor", otherwise="say --code with a fresh code")
-    else:
-        given = Secret(code)
-    return Proof(primary=primary, code=given)
-
-
-def _show_once(desk: Desk, email: str, minted: Minted, *, as_json: bool) -> None:
-    """Print what was committed, flush it, then note that it was shown."""
-    try:
-        if as_json:
-            emit(_facts(minted))
-        else:
-            _print(email, minted)
-        shown = finish_output()
-    except (OSError, OutputLost):
-        abandon_output()
-        shown = False
-    if not shown:
-        fail(f"app password {minted.id} was created and could not be shown", _NOT_SHOWN_HINT)
-    try:
-        desk.run(desk.accounts.mark_shown(minted.id))
-    except StoreUnavailable:
-        note("the password is good, but the store did not take the note that it was shown")
-
-
-def _print(email: str, minted: Minted) -> None:
-    """Show an app password to a person."""
-    until = [] if minted.expires_at is None else [f"until {Moment(minted.expires_at).text} UTC"]
-    may = "; ".join([scope_words(minted.scopes), *limit_words(minted.limits), *until])
-    say(f"{plain(minted.label)} ({may}), signing in as {plain(canonical(email) or email)}:")
-    say("")
-    say(f"    {minted.password.reveal()}")
-    say("")
-    say("It is not shown again. Hyphens, spaces and capitals do not matter when it is typed.")
-
-
-def _facts(minted: Minted) -> dict[str, Any]:
-    return {
-        "id": minted.id,
-        "label": minted.label,
-        "selector": minted.selector,
-        "scopes": list(in_order(minted.scopes)),
-        **limit_facts(minted.limits),
-        "expires_at": Moment(minted.expires_at).iso,
-        "password": minted.password.reveal(),
-    }

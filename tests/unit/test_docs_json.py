@@ -80,6 +80,8 @@ def test_every_command_prints_the_fields_that_are_described(
     ask("account", "sender", "remove", ALICE, "*@example.net", name="account sender add")
     for label in ("a", "b"):
         ask("password", "create", ALICE, "--label", label, "--scope", "mail", "--operator")
+    house.ask("password", "create", ALICE, "--label", "c", "--scope", "mail", "--expires", "9d", "--operator")
+    ask("password", "renew", ALICE, "c", "--expires", "never", "--operator")
     ask("password", "list", ALICE)
     ask("password", "history", ALICE)
     ask("audit", ALICE, name="audit")
