@@ -199,7 +199,7 @@ def _any_mail(server: Server, user: str) -> tuple[Setting, ...]:
         Setting("Server", server.host),
         Setting("Port", str(server.port)),
         Setting("Security", server.security),
-        Setting("Sign-in", "normal password (PLAIN or LOGIN)"),
+        Setting("Sign-in", "password, as PLAIN or LOGIN"),
         Setting("User name", user),
     )
 

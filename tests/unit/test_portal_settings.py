@@ -22,7 +22,7 @@ ANYTHING = Limits()
 
 
 def shown(*scopes: Scope, limits: Limits = ANYTHING, house: Endpoints = HOUSE) -> dict[str, App]:
-    return {app.name: app for app in apps(opened(house, "al@example.org", frozenset(scopes), limits))}
+    return {app.name: app for app in apps(opened(house, "alice@example.org", frozenset(scopes), limits))}
 
 
 def lines(app: App) -> list[str]:
@@ -40,29 +40,31 @@ def lines(app: App) -> list[str]:
             [
                 (
                     "Incoming mail (IMAP): Hostname mail.example.org, Port 993, Connection security SSL/TLS, "
-                    "Authentication method Normal password, Username al@example.org"
+                    "Authentication method Normal password, Username alice@example.org"
                 ),
                 (
                     "Outgoing mail (SMTP): Hostname mail.example.org, Port 465, Connection security SSL/TLS, "
-                    "Authentication method Normal password, Username al@example.org"
+                    "Authentication method Normal password, Username alice@example.org"
                 ),
-                "Contacts: Username al@example.org, Location https://mail.example.org/",
-                "Calendars: Username al@example.org, Location https://mail.example.org/",
+                "Contacts: Username alice@example.org, Location https://mail.example.org/",
+                "Calendars: Username alice@example.org, Location https://mail.example.org/",
             ],
         ),
         (
             "iPhone, iPad, Mac",
             [
                 (
-                    "Incoming mail (IMAP): Host Name mail.example.org, User Name al@example.org, Use SSL on, "
+                    "Incoming mail (IMAP): Host Name mail.example.org, User Name alice@example.org, "
+                    "Use SSL on, "
                     "Authentication Password, Server Port 993"
                 ),
                 (
-                    "Outgoing mail (SMTP): Host Name mail.example.org, User Name al@example.org, Use SSL on, "
+                    "Outgoing mail (SMTP): Host Name mail.example.org, User Name alice@example.org, "
+                    "Use SSL on, "
                     "Authentication Password, Server Port 465"
                 ),
-                "Contacts (CardDAV): Server mail.example.org, User Name al@example.org",
-                "Calendars (CalDAV): Server mail.example.org, User Name al@example.org",
+                "Contacts (CardDAV): Server mail.example.org, User Name alice@example.org",
+                "Calendars (CalDAV): Server mail.example.org, User Name alice@example.org",
             ],
         ),
         (
@@ -70,11 +72,11 @@ def lines(app: App) -> list[str]:
             [
                 (
                     "Incoming mail (IMAP): Server mail.example.org, Port 993, Encryption method SSL/TLS, "
-                    "User name al@example.org"
+                    "User name alice@example.org"
                 ),
                 (
                     "Outgoing mail (SMTP): Server mail.example.org, Port 465, Encryption method SSL/TLS, "
-                    "User name al@example.org"
+                    "User name alice@example.org"
                 ),
             ],
         ),
@@ -82,32 +84,34 @@ def lines(app: App) -> list[str]:
             "Outlook (new)",
             [
                 (
-                    "Incoming mail (IMAP): Server mail.example.org, Port 993, Secure connection type SSL/TLS, "
-                    "User name al@example.org"
+                    "Incoming mail (IMAP): Server mail.example.org, Port 993, "
+                    "Secure connection type SSL/TLS, "
+                    "User name alice@example.org"
                 ),
                 (
-                    "Outgoing mail (SMTP): Server mail.example.org, Port 465, Secure connection type SSL/TLS, "
-                    "User name al@example.org"
+                    "Outgoing mail (SMTP): Server mail.example.org, Port 465, "
+                    "Secure connection type SSL/TLS, "
+                    "User name alice@example.org"
                 ),
             ],
         ),
         (
             "DAVx5 on Android",
-            ["Contacts and calendars: Base URL https://mail.example.org/, User name al@example.org"],
+            ["Contacts and calendars: Base URL https://mail.example.org/, User name alice@example.org"],
         ),
         (
             "Any other app",
             [
                 (
                     "Incoming mail (IMAP): Server mail.example.org, Port 993, Security SSL/TLS, "
-                    "Sign-in normal password (PLAIN or LOGIN), User name al@example.org"
+                    "Sign-in password, as PLAIN or LOGIN, User name alice@example.org"
                 ),
                 (
                     "Outgoing mail (SMTP): Server mail.example.org, Port 465, Security SSL/TLS, "
-                    "Sign-in normal password (PLAIN or LOGIN), User name al@example.org"
+                    "Sign-in password, as PLAIN or LOGIN, User name alice@example.org"
                 ),
-                "Contacts (CardDAV): Address https://mail.example.org/, User name al@example.org",
-                "Calendars (CalDAV): Address https://mail.example.org/, User name al@example.org",
+                "Contacts (CardDAV): Address https://mail.example.org/, User name alice@example.org",
+                "Calendars (CalDAV): Address https://mail.example.org/, User name alice@example.org",
             ],
         ),
     ],
@@ -154,7 +158,7 @@ def test_where_only_starttls_is_served_it_says_so():
 def test_apple_takes_a_port_of_its_own_in_a_field_of_its_own():
     house = Endpoints(host="localhost", dav_url="https://localhost:8443/")
     assert lines(shown(CONTACTS, house=house)["iPhone, iPad, Mac"]) == [
-        "Contacts (CardDAV): Server localhost, User Name al@example.org, Use SSL on, Port 8443"
+        "Contacts (CardDAV): Server localhost, User Name alice@example.org, Use SSL on, Port 8443"
     ]
 
 
