@@ -20,6 +20,7 @@ from collections.abc import Callable, Iterable
 from auth import apppassword, ids, names
 from auth.apppassword import AppPassword
 from auth.checks import check_kind, check_primary, checked_alias, checked_email, must_be_free
+from auth.connecting import Connecting
 from auth.deed import (
     AccountError,
     Actor,
@@ -91,6 +92,8 @@ class Accounts:
         """Who accounts are at the upstreams."""
         self.oauth_tokens = OAuthTokens(store, keys, now)
         """What their owners have authorised at providers."""
+        self.connecting = Connecting(store, self._prover, self.identities, self.oauth_tokens)
+        """What owners do about both themselves."""
 
     # --- accounts -------------------------------------------------------------------------------------------
 

@@ -88,6 +88,13 @@ OAUTH2_EXCHANGE_S: Final = 10.0
 """For an OAuth 2 provider's whole answer; its client waits for it before the upstream is asked."""
 OAUTH2_ANSWER_OCTETS: Final = 65_536
 """One answer of an OAuth 2 provider; three tokens of the longest kind have some 12,000."""
+UPSTREAM_TRY_S: Final = 25.0
+"""For all that others are asked when an owner replaces what is stored: a provider, then two mail servers.
+The owner looks at a page that is loading meanwhile."""
+UPSTREAM_TRIES_AT_ONCE: Final = 8
+"""Such tries under way in all; accounts take turns in nothing else, and each has one."""
+AUTHORISE_S: Final = 900.0
+"""For a person to sign in at a provider, to agree and to come back."""
 PIPELINED_OCTETS: Final = 65_536
 """What a client may send behind LOGIN before we stop reading it."""
 

@@ -40,13 +40,20 @@ class OnTrial:
         return self.login
 
 
-def table_for(config: Config, service: Service, email: str) -> ImapTable | SmtpTable:
-    """Give the table of the server behind for an account. Raises ServeError where a secret can go nowhere."""
+def table_of(config: Config, service: Service, email: str) -> ImapTable | SmtpTable | None:
+    """Give the table of the mail server behind for an account, whatever it is; None where there is none."""
     name = "imap" if service is Service.IMAP else "smtp"
     tables = {each.name: getattr(each.upstream, name) for each in config.domain}
     told: ImapTable | SmtpTable | None = tables.get(domain_of(email)) or getattr(config.upstream, name)
+    return told
+
+
+def table_for(config: Config, service: Service, email: str) -> ImapTable | SmtpTable:
+    """Give the table of the server behind for an account. Raises ServeError where a secret can go nowhere."""
+    told = table_of(config, service, email)
     if told is None:
-        raise ServeError(f"there is no {service} server behind for {email}", f"write [upstream.{name}]")
+        table = "imap" if service is Service.IMAP else "smtp"
+        raise ServeError(f"there is no {service} server behind for {email}", f"write [upstream.{table}]")
     if told.address.kind is AddressKind.EMBEDDED:
         raise ServeError("the built-in server needs no login and no secret", "name a server in the config")
     if isinstance(told, SmtpTable) and told.sign_in is not None and told.sign_in.kind == "none":

@@ -21,6 +21,7 @@ from proxy.upstreams.oauth2.messages import (
     LONGEST_POLL_S,
     SLOW_DOWN_S,
     BadAnswer,
+    Begun,
     DeviceCode,
     Refused,
     Tokens,
@@ -123,10 +124,15 @@ async def by_browser(
             raise NotAuthorisedError("no browser came back in time", hint) from None
     code = read_redirect(target, begun)
     assert code is not None  # noqa: S101 - both ways ask before they give one
-    if isinstance(code, Secret):
-        outcome = await _ask(provider, post, code_request(provider, begun, code), read_tokens)
-        return _kept(provider, _granted(provider, outcome))
-    return _granted(provider, code)
+    return await redeemed(provider, post, begun, code)
+
+
+async def redeemed(provider: Provider, post: Post, begun: Begun, code: Secret | Refused) -> Tokens:
+    """Give what a code is good for; raises as `by_browser`. What came instead of a code is a refusal."""
+    if isinstance(code, Refused):
+        return _granted(provider, code)
+    outcome = await _ask(provider, post, code_request(provider, begun, code), read_tokens)
+    return _kept(provider, _granted(provider, outcome))
 
 
 async def _first(*ways: Coroutine[Any, Any, str]) -> str:
