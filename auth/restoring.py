@@ -17,7 +17,7 @@ from typing import Final
 from auth.deed import Actor, Mark, audit_entry
 from auth.keycheck import usable_keys
 from auth.seal import KeyRing
-from auth.store import deeds, proofs, queries, restoring
+from auth.store import deeds, notices, proofs, queries, restoring
 from auth.store.feed import advance
 from auth.store.known import Known, KnownAccount, Tombstone
 from auth.store.rows import AccountRow, AppPasswordRow, ChangeKind, FeedMark, RevokedWhy
@@ -87,6 +87,7 @@ class _Decision:
 
     def all(self) -> Restored:
         restoring.append_audit(self._tx, self._known.audit)
+        notices.settle_all(self._tx)
         accounts = queries.all_accounts(self._tx)
         for row in accounts:
             self._account(row)

@@ -45,7 +45,12 @@ async def open_store(config: Config, ring: KeyRing, *, create: bool = False) -> 
     StoreUnavailable.
     """
     try:
-        store = await Store.open(config.store.url, config.store.activity_url, create=create)
+        store = await Store.open(
+            config.store.url,
+            config.store.activity_url,
+            create=create,
+            tell_owners=config.mail is not None,
+        )
     except StoreMissing as missing:
         raise ConfigErrors([store_problem(missing)]) from None
     try:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from sqlalchemy import delete, insert, update
 
-from auth.store import feed, identities
+from auth.store import feed, identities, news
 from auth.store.engine import Tx
 from auth.store.queries import limits_text
 from auth.store.rows import AccountRow, AppPasswordRow, AuditEntry, FeedMark, RevokedWhy
@@ -19,8 +19,10 @@ from scopes.model import in_order
 def conclude(tx: Tx, entry: AuditEntry, ended: tuple[str, ...] = ()) -> FeedMark:
     """Write the audit line, number the change and give its mark. Nothing comes after it.
 
-    `ended` names the app passwords whose attempts and sessions are to be cut.
+    `ended` names the app passwords whose attempts and sessions are to be cut. What is news for the owner is
+    written down to be told.
     """
+    news.tell(tx, entry, ended)
     tx.execute(
         insert(audit).values(
             at=entry.at,

@@ -53,6 +53,11 @@ def path_of(url: str) -> Path:
     return Path(parsed.database)
 
 
+def tells_owners(tx: Tx) -> bool:
+    """Tell whether deeds in this transaction write down what owners are to be told."""
+    return bool(tx.get_execution_options().get("tell_owners", False))
+
+
 def cause_of(error: BaseException) -> str:
     """Say what went wrong in words that hold neither SQL nor values."""
     driver = error.orig if isinstance(error, DBAPIError) else error
@@ -63,14 +68,14 @@ def cause_of(error: BaseException) -> str:
 class Database:
     """One open file of the store."""
 
-    def __init__(self, path: Path, *, synchronous: str, busy_s: float) -> None:
+    def __init__(self, path: Path, *, synchronous: str, busy_s: float, tell_owners: bool = False) -> None:
         self.path = path
         self.statements = 0
         """SQL statements sent so far, `BEGIN` included, `COMMIT` not."""
         self._busy_s = busy_s
         self._engine = _engine(path, synchronous, busy_s)
         self._in_snapshot = self._engine.execution_options(opening="BEGIN")
-        self._in_write = self._engine.execution_options(opening="BEGIN IMMEDIATE")
+        self._in_write = self._engine.execution_options(opening="BEGIN IMMEDIATE", tell_owners=tell_owners)
         self._one_write = asyncio.Lock()
         self._reading = asyncio.Semaphore(_CONNECTIONS - 1)  # one is left for the write
         self._running: set[asyncio.Task[Any]] = set()
@@ -78,14 +83,26 @@ class Database:
         event.listen(self._engine.sync_engine, "before_cursor_execute", self._count)
 
     @classmethod
-    async def open(cls, path: Path, history: History, *, create: bool = True, busy_s: float = BUSY_S) -> Self:
-        """Migrate the file and open it; raises StoreUnavailable, without `create` StoreMissing too."""
+    async def open(
+        cls,
+        path: Path,
+        history: History,
+        *,
+        create: bool = True,
+        busy_s: float = BUSY_S,
+        tell_owners: bool = False,
+    ) -> Self:
+        """Migrate the file and open it; raises StoreUnavailable, without `create` StoreMissing too.
+
+        `tell_owners`: deeds of this process write down what owners are to be told.
+        """
         try:
             await asyncio.to_thread(migrate, path, history, create=create, busy_s=busy_s)
         except _FAILURES as error:
             cause = cause_of(error)
         else:
-            return cls(path, synchronous="FULL" if history is History.GATE else "NORMAL", busy_s=busy_s)
+            synchronous = "FULL" if history is History.GATE else "NORMAL"
+            return cls(path, synchronous=synchronous, busy_s=busy_s, tell_owners=tell_owners)
         raise StoreUnavailable(f"the {history.value[0]} store cannot be opened: {cause}")
 
     async def read(self, work: Callable[[Tx], T], *, snapshot: bool = False) -> T:

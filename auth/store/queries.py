@@ -91,7 +91,7 @@ def standing(tx: Tx, app_password_id: str) -> Standing | None:
     return Standing(
         email=row.email,
         disabled=row.disabled_at is not None or row.removed_at is not None,
-        app_password=_app_password(row),
+        app_password=app_password_of(row),
         identities=_identities(row),
     )
 
@@ -170,12 +170,12 @@ def app_passwords(tx: Tx, account_ids: Iterable[str]) -> list[AppPasswordRow]:
         .where(app_password.c.account_id.in_(list(account_ids)))
         .order_by(app_password.c.created_at, app_password.c.label, app_password.c.id)
     )
-    return [_app_password(row) for row in rows]
+    return [app_password_of(row) for row in rows]
 
 
 def all_app_passwords(tx: Tx) -> list[AppPasswordRow]:
     """Read every app password there is, tombstones included."""
-    return [_app_password(row) for row in tx.execute(select(app_password))]
+    return [app_password_of(row) for row in tx.execute(select(app_password))]
 
 
 def any_unrevoked(tx: Tx, account_id: str) -> bool:
@@ -256,7 +256,8 @@ def _account(row: Row[Any], aliases: tuple[str, ...]) -> AccountRow:
     )
 
 
-def _app_password(row: Row[Any]) -> AppPasswordRow:
+def app_password_of(row: Row[Any]) -> AppPasswordRow:
+    """Understand the columns of an app password; StoreUnavailable."""
     with understood("an app password"):
         return AppPasswordRow(
             id=row.id,

@@ -136,8 +136,8 @@ app_password = Table(
     Column("expires_at", Integer),
     Column("revoked_at", Integer),
     Column("revoked_why", Text),
-    Column("replaces", Text),
     Column("version", Integer, nullable=False),
+    Column("replaces", Text),
     UniqueConstraint("account_id", "selector"),
     CheckConstraint("(revoked_at IS NULL) = (revoked_why IS NULL)", name="revoked_whole"),
 )
@@ -202,9 +202,11 @@ notice = Table(
     Column("created_at", Integer, nullable=False),
     Column("sent_at", Integer),
     Column("tries", Integer, nullable=False),
-    Column("next_at", Integer, nullable=False, index=True),
+    Column("next_at", Integer, index=True),
 )
-"""What owners are told by mail: written with the deed, sent afterwards. `subject` says once for what."""
+"""What owners are told by mail: written with the deed, sent afterwards. `subject` says once for what.
+
+Without `next_at` it is done with: sent, or given up."""
 
 feed = Table(
     "feed",

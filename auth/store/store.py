@@ -42,17 +42,24 @@ class Store:
 
     @classmethod
     async def open(
-        cls, gate_url: str, activity_url: str, *, create: bool = False, busy_s: float = BUSY_S
+        cls,
+        gate_url: str,
+        activity_url: str,
+        *,
+        create: bool = False,
+        busy_s: float = BUSY_S,
+        tell_owners: bool = False,
     ) -> Self:
         """Open both files and migrate them as needed.
 
         Only with `create` is a gate file made; a missing one is StoreMissing otherwise. `busy_s` is how long
-        a statement waits for another process. Raises StoreUnavailable for the gate file, ValueError for a URL
-        that names no file; the activity file is opened, and made, when first used.
+        a statement waits for another process. With `tell_owners` every deed writes down what the owner is to
+        be told by mail. Raises StoreUnavailable for the gate file, ValueError for a URL that names no file;
+        the activity file is opened, and made, when first used.
         """
         path = path_of(gate_url)
         log = ActivityLog(path_of(activity_url), busy_s=busy_s)
-        gate = await Database.open(path, History.GATE, create=create, busy_s=busy_s)
+        gate = await Database.open(path, History.GATE, create=create, busy_s=busy_s, tell_owners=tell_owners)
         try:
             return cls(gate, log, FeedCheck(path))
         except BaseException:

@@ -91,7 +91,8 @@ class Restore:
             at=int(request.at),
             made_at=manifest.made_at,
         )
-        store = await Store.open(url_of(self._gate), url_of(folder / "unused.db"))
+        tell_owners = request.config.mail is not None
+        store = await Store.open(url_of(self._gate), url_of(folder / "unused.db"), tell_owners=tell_owners)
         try:
             return await decide(store, terms)
         finally:

@@ -110,9 +110,9 @@ def urls(folder: Path) -> tuple[str, str]:
 
 
 @asynccontextmanager
-async def opened(folder: Path, *, busy_s: float = 5.0) -> AsyncIterator[Store]:
+async def opened(folder: Path, *, busy_s: float = 5.0, tell_owners: bool = False) -> AsyncIterator[Store]:
     """An open store in `folder`."""
-    store = await Store.open(*urls(folder), create=True, busy_s=busy_s)
+    store = await Store.open(*urls(folder), create=True, busy_s=busy_s, tell_owners=tell_owners)
     try:
         yield store
     finally:
@@ -128,6 +128,7 @@ async def office(
     keys: KeyRing | None = None,
     busy_s: float = 5.0,
     vouched: bool = True,
+    tell_owners: bool = False,
 ) -> AsyncIterator[Office]:
     """Accounts at work; several offices may share a folder, as processes do.
 
@@ -136,7 +137,7 @@ async def office(
     keys = keys or KeyRing({"k1": bytes(range(32))}, "k1")
     hasher, clock = Hasher(app=CHEAP, primary=CHEAP), Clock()
     try:
-        async with opened(folder, busy_s=busy_s) as store:
+        async with opened(folder, busy_s=busy_s, tell_owners=tell_owners) as store:
             if vouched:
                 await vouch(store, keys)
             accounts = Accounts(store, hasher, keys, limit=limit, issuer="test", now=clock, generate=generate)

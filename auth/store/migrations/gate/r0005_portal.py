@@ -63,7 +63,7 @@ def _notice() -> None:
         sa.Column("created_at", sa.Integer, nullable=False),
         sa.Column("sent_at", sa.Integer),
         sa.Column("tries", sa.Integer, nullable=False),
-        sa.Column("next_at", sa.Integer, nullable=False),
+        sa.Column("next_at", sa.Integer),
         sa.PrimaryKeyConstraint("id", name="pk_notice"),
         sa.UniqueConstraint("subject", name="uq_notice_subject"),
         sa.ForeignKeyConstraint(["account_id"], ["account.id"], name="fk_notice_account_id_account"),
