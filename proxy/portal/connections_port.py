@@ -107,9 +107,6 @@ class Connections(Protocol):
     async def begin(self, account: AccountRow, provider: str, redirect_uri: str) -> Begun:
         """Make a way to the provider that ends at `redirect_uri`."""
 
-    def address(self, kept: Secret, account: AccountRow) -> str | None:
-        """Give the address of a way that was begun by this account and is still good."""
-
     def is_answer(self, kept: Secret, account: AccountRow, target: str) -> bool:
         """Whether the address that a browser came back to (path and query) ends the way that was begun.
 

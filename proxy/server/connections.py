@@ -109,10 +109,6 @@ class ServersBehind:
         signed_in_by = await self._signed_in_by(account, provider)
         return self._flow.begin(account, provider, redirect_uri, next(iter(signed_in_by.values())).login)
 
-    def address(self, kept: Secret, account: AccountRow) -> str | None:
-        """Give the address of a way that was begun by this account and is still good."""
-        return self._flow.address(kept, account)
-
     def is_answer(self, kept: Secret, account: AccountRow, target: str) -> bool:
         """Whether the address that a browser came back to ends the way that was begun."""
         return self._flow.is_answer(kept, account, target)

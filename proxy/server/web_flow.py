@@ -84,11 +84,6 @@ class WebFlow:
         )
         return Begun(address=self._request(kept).url, kept=Secret(json.dumps(asdict(kept))))
 
-    def address(self, kept: Secret, account: AccountRow) -> str | None:
-        """Give the address of a way of this account, None where it is not good any more."""
-        found = self._read(kept, account)
-        return None if found is None else self._request(found).url
-
     def is_answer(self, kept: Secret, account: AccountRow, target: str) -> bool:
         """Whether the address that a browser came back to carries the state of this way."""
         found = self._read(kept, account)
