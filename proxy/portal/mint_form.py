@@ -29,6 +29,12 @@ MAY: Final = (
     ("read", "only read: it changes nothing and sends nothing"),
     ("send", "only send: it reads nothing; for printers and scripts"),
 )
+SCOPES: Final = (
+    (Scope.MAIL, "mail", "to read and to send it"),
+    (Scope.CONTACTS, "contacts", "address books"),
+    (Scope.EVENTS, "events", "calendars and tasks"),
+)
+"""What there is to open."""
 NETWORKS_MOST: Final = 16
 """More than anybody types; each is looked at in every sign-in."""
 _TEXT_CHARS: Final = 1_000
@@ -39,8 +45,9 @@ FIELD_OF: Final[Mapping[Problem, str]] = {
     Problem.NO_SCOPES: "opens",
     Problem.BAD_LIMITS: "may",
     Problem.BAD_EXPIRY: "expires",
+    Problem.TOO_MANY_APP_PASSWORDS: "",
 }
-"""Where in the form a deed's complaint belongs; anything else is about the whole of it."""
+"""Where in the form a deed's complaint belongs; a full house is about none of it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,12 +103,17 @@ def expiry(chosen: str, now: float, errors: dict[str, str]) -> int | None:
     return int(now) + int(chosen) * DAY_S if chosen else None
 
 
+def said(error: AccountError) -> str:
+    """Say a complaint of the deed as sentences."""
+    return " ".join(f"{words[0].upper()}{words[1:]}." for words in (error.message, error.hint))
+
+
 def _label(typed: str, read: _Read) -> str:
     try:
         return checked_label(typed)
     except AccountError as error:
         what = f"Name the app or the device it is for, in 1 to {LABEL_CHARS} characters."
-        read.errors["label"] = f"{error.message[0].upper()}{error.message[1:]}." if typed.strip() else what
+        read.errors["label"] = said(error) if typed.strip() else what
         return ""
 
 
@@ -114,7 +126,7 @@ def _limits(form: MintForm, read: _Read) -> Limits | None:
     try:
         check_limits(limits, read.scopes)
     except AccountError as error:
-        read.errors["may"] = f"{error.message[0].upper()}{error.message[1:]}: {error.hint}."
+        read.errors["may"] = said(error)
     return limits
 
 

@@ -11,6 +11,7 @@ from proxy.portal.mint_form import EXPIRIES, MintForm, asked, filled
 from scopes.model import Limits, Scope
 from support.records import DAY, NOW
 
+HINT = "Name the app or the device it is for, as in phone."
 GOOD = {"label": " Phone ", "expires": "", "may": "all", "networks": ""}
 
 
@@ -52,12 +53,20 @@ def test_limits(changed, limits):
             {"label": "  "},
             {"label": "Name the app or the device it is for, in 1 to 64 characters."},
         ),
-        (["mail"], {"label": "x" * 65}, {"label": "A label is 1 to 64 printable characters."}),
-        (["mail"], {"label": "a\u202eb"}, {"label": "A label is 1 to 64 printable characters."}),
+        (
+            ["mail"],
+            {"label": "x" * 65},
+            {"label": "A label is 1 to 64 printable characters. " + HINT},
+        ),
+        (
+            ["mail"],
+            {"label": "a\u202eb"},
+            {"label": "A label is 1 to 64 printable characters. " + HINT},
+        ),
         (
             ["mail"],
             {"label": "k7mq-2xwd-hnrp-4tvc-9zsa"},
-            {"label": "This label looks like an app password, and labels are no secret."},
+            {"label": "This label looks like an app password, and labels are no secret. " + HINT},
         ),
         ([], {}, {"opens": "Choose at least one."}),
         (["everything"], {}, {"opens": "Choose at least one."}),
@@ -67,8 +76,8 @@ def test_limits(changed, limits):
             ["mail", "events"],
             {"may": "send"},
             {
-                "may": "An app password that only sends does not open events: "
-                "leave events out, or let it read too."
+                "may": "An app password that only sends does not open events. "
+                "Leave events out, or let it read too."
             },
         ),
         (
