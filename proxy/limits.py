@@ -318,3 +318,19 @@ EMBEDDED_DAV_BODY_OCTETS: Final = 100_000_000
 """One item; photographs in contacts are megabytes."""
 EMBEDDED_DAV_THREADS: Final = 4
 """Radicale locks its storage for every write: more would wait for each other."""
+
+# --- mails of the gate itself ----------------------------------------------------------------------
+
+MAIL_POLL_S: Final = 2.0
+"""Between two looks for what is to be sent; whoever has just revoked a password looks into the mailbox."""
+MAIL_HAND_IN_S: Final = 300.0
+"""For one message, from MAIL to the reply to its end; filters take their time (RFC 5321 §4.5.3.2: 10 min)."""
+MAIL_LEASE_S: Final = 600
+"""As long a message is one process's to send; longer than a sign-in and the above."""
+MAIL_PAUSE_FIRST_S: Final = 60.0
+MAIL_PAUSE_LONGEST_S: Final = 4 * 3_600.0
+"""Before another try: doubled each time, from the first to the longest (RFC 5321 §4.5.4.1)."""
+MAIL_GIVE_UP_S: Final = 3 * 86_400
+"""What could not be sent for so long is dropped; an invitation has ended by then."""
+EXPIRY_SCAN_S: Final = 3_600.0
+"""Between two looks for app passwords that expire soon."""

@@ -17,12 +17,14 @@ from proxy.dav.wall import Wall
 from proxy.failures import House
 from proxy.imap.front_end import ImapFrontEnd
 from proxy.imap.ports import Settings as ImapSettings
+from proxy.letters.words import From
 from proxy.net.certificates import Certificates
 from proxy.net.tls import CertificateFiles
 from proxy.ports import Ports
 from proxy.server.behind import dav_upstream, imap_upstream, submission_upstream
 from proxy.server.built_in import BuiltIn
 from proxy.server.listening import Handler
+from proxy.server.mailing import Mailing, Route
 from proxy.server.providers import Memories, safes_of
 from proxy.smtp.data import BareNewlines
 from proxy.smtp.front_end import SubmissionFrontEnd
@@ -49,6 +51,7 @@ class Foundation:
     store: Store
     keys: KeyRing
     built_in: BuiltIn
+    mailing: Mailing
     memories: Memories = field(default_factory=dict)
     """What is known of OAuth 2 tokens."""
 
@@ -81,6 +84,9 @@ async def front_ends(config: Config, stack: AsyncExitStack, base: Foundation) ->
         submission = SubmissionFrontEnd(ports, smtp, _submission(config, house, certificates, base.store))
         handlers["submissions"] = partial(submission.handle, implicit_tls=True)
         handlers["submission"] = partial(submission.handle, implicit_tls=False)
+        if config.mail is not None:
+            writer = From(host=config.server.public_host, portal_url=config.portal_url)
+            base.mailing.offer(Route(sender=config.mail.sender, writer=writer, upstream=smtp), stack)
     if (dav := await dav_upstream(config, built_in, stack)) is not None:
         authorities = Authorities(config.tls.covers)
         wall = Wall(dav.ask, authorities=authorities, served=_served(config))

@@ -137,6 +137,7 @@ def waiting_for_a_restart(serving: Config, wanted: Config) -> Iterator[str]:
         ("server.data", serving.server.data, wanted.server.data),
         ("store", serving.store, wanted.store),
         ("keys", serving.keys, wanted.keys),
+        ("mail", serving.mail is not None, wanted.mail is not None),
         ("policy.hashing", serving.policy.hashing, wanted.policy.hashing),
     ):
         if before != after:

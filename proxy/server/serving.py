@@ -16,6 +16,8 @@ from collections.abc import Callable
 from contextlib import AsyncExitStack
 
 from auth.gate import Gate
+from auth.identities import Identities
+from auth.notices import Outbox
 from auth.store.store import Store
 from auth.throttle import AddressThrottle
 from config.models import Config
@@ -30,6 +32,7 @@ from proxy.server.built_in import BuiltIn
 from proxy.server.errors import ServeError
 from proxy.server.fronts import PROTOCOLS, Foundation, certificate_files, front_ends
 from proxy.server.listening import Bound, Listening
+from proxy.server.mailing import Mailing
 from proxy.server.notifying import READY, STOPPING, notify
 from proxy.server.places import workers_folder
 from proxy.server.reloading import Generation, Reloader, Reread, Rereading
@@ -91,6 +94,7 @@ async def _start(config: Config, stack: AsyncExitStack, stop: Stop, rereading: R
         store=store,
         keys=keys,
         built_in=BuiltIn(config, stack, store),
+        mailing=Mailing(Outbox(store, keys, time.time), Identities(store, keys, time.time)),
     )
     first = Generation(config, AsyncExitStack())
     listening = Listening(strangers)
@@ -100,6 +104,7 @@ async def _start(config: Config, stack: AsyncExitStack, stop: Stop, rereading: R
     await _start_worker(config, stack, stop, store, registry)
     stack.push_async_callback(activity.flush)
     stop.run_beside(stack, "history", activity.write())
+    stop.run_beside(stack, "mail", base.mailing.follow())
     stack.callback(listening.stop)
     listening.change(config.listen, handlers)
     stack.push_async_callback(_close, listening, registry)

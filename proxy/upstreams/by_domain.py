@@ -16,7 +16,7 @@ R_co = TypeVar("R_co", covariant=True)
 class Upstream(Protocol[R_co]):
     """One upstream of a mail protocol."""
 
-    async def sign_in(self, grant: Grant, origin: Origin) -> R_co:
+    async def sign_in(self, grant: Grant, origin: Origin | None) -> R_co:
         """Sign in for the grant's account, whose client came from `origin`. Raises `UpstreamFailure`."""
 
 
@@ -29,8 +29,11 @@ class ByDomain(Generic[R_co]):
     by_domain: Mapping[str, Upstream[R_co]]
     """By domain in ASCII and lower case."""
 
-    async def sign_in(self, grant: Grant, origin: Origin) -> R_co:
-        """Sign in at the account's own upstream. Raises `UpstreamFailure`."""
+    async def sign_in(self, grant: Grant, origin: Origin | None) -> R_co:
+        """Sign in at the account's own upstream. Raises `UpstreamFailure`.
+
+        Without an `origin` there is no client: the gate signs in for itself.
+        """
         domain = domain_of(grant.email)
         upstream = self.by_domain.get(domain, self.usual)
         if upstream is None:

@@ -41,13 +41,14 @@ class Behind:
     @asynccontextmanager
     async def before(self, stage: Stage) -> AsyncIterator[None]:
         """Put a stage before it: upstream and session are the real ones then."""
-        async with self._running() as upstream:
+        async with self.running() as upstream:
             stage.upstream = upstream
             stage.new_session = lambda *joined: Submission(*joined, SESSION)
             yield
 
     @asynccontextmanager
-    async def _running(self) -> AsyncIterator[SmtpUpstream]:
+    async def running(self) -> AsyncIterator[SmtpUpstream]:
+        """Listen, and give the way to it."""
         folder = Path(tempfile.mkdtemp(prefix="wg-"))
         with socket.socket(socket.AF_UNIX) as listener:
             listener.bind(str(folder / "s"))
