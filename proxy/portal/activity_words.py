@@ -14,7 +14,7 @@ from typing import Final
 from auth.refusal import OUTAGES
 from auth.store.rows import GRANTED, AppPasswordRow, SignInRecord
 from proxy.portal import outcomes, words
-from proxy.portal.sentences import DAY_S, Sentence, counted, day, lately, listed
+from proxy.portal.sentences import DAY_S, Sentence, clock, counted, day, lately, listed
 
 PERSISTS_S: Final = 2 * DAY_S
 """An app that was refused this lately, and more than once, is still at it."""
@@ -72,7 +72,7 @@ def _story(records: Sequence[SignInRecord], row: AppPasswordRow | None, now: flo
 
 
 def _often(records: Sequence[SignInRecord], now: float) -> Sentence:
-    """Say how often, when and from where: `47 times since 1 May, the last at 14:05, from 192.0.2.7.`."""
+    """Say how often, when and from where: `47 times since 1 May. The last: 14:05, from 192.0.2.7.`."""
     last, first = lately(records[0].at, now), day(records[-1].at, now)
     if len(records) == 1:
         return Sentence("Once: ", last, f"{_places(records)}.")
@@ -80,14 +80,10 @@ def _often(records: Sequence[SignInRecord], now: float) -> Sentence:
 
 
 def _waited(records: Sequence[SignInRecord], now: float) -> Sentence:
-    """Say the same of an outage: `3 sign-ins had to wait: 3 May, 14:05, to 3 May, 14:20.`."""
-    last, first = lately(records[0].at, now), lately(records[-1].at, now)
-    number = f"{counted(len(records), 'sign-in')} had to wait: "
-    return (
-        Sentence(number, first, ".")
-        if first.text == last.text
-        else Sentence(number, first, " to ", last, ".")
-    )
+    """Say the same of an outage: `3 sign-ins had to wait: 3 May, 14:05 to 14:20.`."""
+    first, last = lately(records[-1].at, now), clock(records[0].at)  # of one day
+    until = () if first.text.endswith(last.text) else (" to ", last)
+    return Sentence(f"{counted(len(records), 'sign-in')} had to wait: ", first, *until, ".")
 
 
 def _places(records: Sequence[SignInRecord]) -> str:

@@ -32,14 +32,14 @@ class Line:
     opens: str
     limits: tuple[str, ...]
     made: Sentence
-    notes: tuple[Sentence, ...] = ()
-    """What else its owner should know."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Active(Line):
     """One that is neither revoked nor expired."""
 
+    notes: tuple[Sentence, ...]
+    """What else its owner should know."""
     used: Sentence
     """When and by what it was last used."""
     others: tuple[Sentence, ...]
@@ -89,7 +89,7 @@ def _active(row: AppPasswordRow, successor: AppPasswordRow | None, uses: Uses, n
         opens=words.opens(row.scopes),
         limits=words.limits(row.limits),
         made=_made(row, now),
-        notes=tuple(_notes(row)),
+        notes=tuple(_notes(row, renewed=successor is not None)),
         used=_used(used, now),
         others=tuple(use_words(use, now) for use in (used or ())[1:]),
         ends=_ends(row, now) if successor is None else _gives_way(row, now),
@@ -115,7 +115,6 @@ def _ended(row: AppPasswordRow, refused: Refused, now: float) -> Ended:
         opens=words.opens(row.scopes),
         limits=words.limits(row.limits),
         made=_made(row, now),
-        notes=tuple(_notes(row)),
         why=why_ended(row, now),
         tried=tried,
     )
@@ -161,7 +160,9 @@ def _gives_way(row: AppPasswordRow, now: float) -> Sentence:
     return Sentence(f"{first}, at the latest ", moment(row.expires_at, now))
 
 
-def _notes(row: AppPasswordRow) -> Iterable[Sentence]:
+def _notes(row: AppPasswordRow, *, renewed: bool) -> Iterable[Sentence]:
+    if renewed:
+        yield Sentence("Renewed: the new one is to take its place.")
     if row.replaces is not None:
         yield Sentence("New: its first use ends the one it takes the place of.")
     if row.shown_at is None:

@@ -93,7 +93,7 @@ def _wrong_scope(case: Case) -> Told:
     wanted = _WANTED[case.record.service]
     what = case.it + Sentence(f" opens {opens}, not {wanted}. ") + case.app
     return what + Sentence(f" tried to {case.use} with it."), (
-        f"Generate one for that app that opens {wanted}."
+        f"Generate one that opens {wanted} for that app."
     )
 
 

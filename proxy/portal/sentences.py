@@ -97,13 +97,18 @@ def day(at: int, now: float) -> Moment:
 
 def moment(at: int, now: float) -> Moment:
     """Say a day with its time: `3 May, 14:05`."""
-    return Moment(at, f"{day(at, now)}, {datetime.fromtimestamp(at, UTC):%H:%M}")
+    return Moment(at, f"{day(at, now)}, {clock(at)}")
+
+
+def clock(at: int) -> Moment:
+    """Say the time alone: `14:05`."""
+    return Moment(at, f"{datetime.fromtimestamp(at, UTC):%H:%M}")
 
 
 def lately(at: int, now: float) -> Moment:
     """Say the time alone where the day is today: `14:05`."""
     same_day = datetime.fromtimestamp(at, UTC).date() == datetime.fromtimestamp(now, UTC).date()
-    return Moment(at, f"{datetime.fromtimestamp(at, UTC):%H:%M}") if same_day else moment(at, now)
+    return clock(at) if same_day else moment(at, now)
 
 
 def counted(number: int, noun: str, ending: str = "s") -> str:

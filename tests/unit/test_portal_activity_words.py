@@ -232,7 +232,7 @@ def test_an_outage_is_told_by_the_day_whatever_the_app_password():
         NOW,
     )
     assert [str(story.often) for story in told.refused] == [
-        "2 sign-ins had to wait: 3 May, 14:05 to 3 May, 14:20.",
+        "2 sign-ins had to wait: 3 May, 14:05 to 14:20.",
         "1 sign-in had to wait: 15 April, 14:05.",
     ]
 
