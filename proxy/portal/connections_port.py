@@ -73,6 +73,8 @@ class Begun:
 
     address: str = field(repr=False)
     """Where the owner's browser goes, by a link."""
+    login: str
+    """Who should agree there."""
     kept: Secret
     """What the owner's session keeps meanwhile, and nobody else ever sees."""
 

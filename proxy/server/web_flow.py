@@ -82,7 +82,7 @@ class WebFlow:
             verifier=self._random(),
             until=self._now() + AUTHORISE_S,
         )
-        return Begun(address=self._request(kept).url, kept=Secret(json.dumps(asdict(kept))))
+        return Begun(address=self._request(kept).url, login=login, kept=Secret(json.dumps(asdict(kept))))
 
     def is_answer(self, kept: Secret, account: AccountRow, target: str) -> bool:
         """Whether the address that a browser came back to carries the state of this way."""
