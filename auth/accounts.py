@@ -16,15 +16,17 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 
 from auth import apppassword, ids, names
 from auth.apppassword import AppPassword
-from auth.checks import check_kind, check_primary, checked_alias, checked_email, must_be_free
+from auth.checks import check_kind, checked_alias, checked_email, must_be_free
 from auth.connecting import Connecting
 from auth.deed import (
     AccountError,
     Actor,
     Enrolment,
+    Fresh,
     Mark,
     Minted,
     MintRequest,
@@ -32,8 +34,7 @@ from auth.deed import (
     Proof,
     Revocation,
     audit_entry,
-    disabled,
-    to_type,
+    elsewhere,
 )
 from auth.ending import end_all, end_one
 from auth.enrolment import SecondFactor
@@ -42,11 +43,16 @@ from auth.identities import Identities
 from auth.ids import new_id
 from auth.minting import MOST_ACTIVE, Mint, Terms
 from auth.oauth_tokens import OAuthTokens
+from auth.portal_sessions import PortalSessions
+from auth.primaries import Elsewhere, Floor, Primaries
+from auth.primary_changes import PrimaryChanges
 from auth.proving import Prover, account_named
 from auth.renewing import Renewal
 from auth.seal import KeyRing
 from auth.secret import Secret
 from auth.senders import Senders
+from auth.session_book import SessionBook
+from auth.signing_in import SigningIn
 from auth.store import deeds, queries
 from auth.store.rows import AccountRow, AppPasswordRow, AuditEntry, ChangeKind
 from auth.store.store import Store, Tx
@@ -56,6 +62,7 @@ __all__ = [
     "Accounts",
     "Actor",
     "Enrolment",
+    "Fresh",
     "MintRequest",
     "Minted",
     "Problem",
@@ -77,15 +84,26 @@ class Accounts:
         issuer: str = "Wicketgate",
         now: Callable[[], float] = time.time,
         generate: Callable[[], AppPassword] = apppassword.generate,
+        primaries: Primaries | None = None,
+        floor: Floor | None = None,
     ) -> None:
-        """`limit` is the most active app passwords of one account, `issuer` what authenticators show."""
+        """`limit` is the most active app passwords of one account, `issuer` what authenticators show.
+
+        `primaries` is None where every primary password is kept here; `floor` is for tests.
+        """
         self._store = store
         self._now = now
-        self._prover = Prover(store, hasher, keys, now)
+        asked = None if primaries is None else Elsewhere(primaries=primaries, floor=floor or Floor())
+        self._prover = Prover(store, hasher, keys, now, asked)
+        book = SessionBook(keys, now)
         terms = Terms(limit=limit, now=now, new_id=new_id, generate=generate)
         self._mint = Mint(self._prover, hasher, keys, terms)
         self._renewal = Renewal(self._prover, self._mint, now)
         self._second_factor = SecondFactor(store, self._prover, keys, issuer=issuer, now=now)
+        self._changes = PrimaryChanges(store, self._prover, book, now)
+        signing_in = SigningIn(store, self._prover, keys, book, now)
+        self.portal = PortalSessions(store, self._prover, self._second_factor, book, signing_in)
+        """Who is signed in at the portal."""
         self.senders = Senders(store, now)
         """What accounts may send as."""
         self.identities = Identities(store, keys, now)
@@ -106,27 +124,20 @@ class Accounts:
         aliases: Iterable[str] = (),
         actor: Actor,
     ) -> AccountRow:
-        """Add an account: a person with a primary password, or a service account without one."""
+        """Add an account: a person, or a service account, which has no primary password.
+
+        A person without one is to be invited, or has it at a mail server.
+        """
         address = checked_email(email)
         others = tuple(sorted({checked_alias(alias) for alias in aliases} - {address}))
         check_kind(primary, service=service)
-        account_id = new_id(ids.ACCOUNT)
-        primary_hash = key_id = None
+        row = AccountRow.person(new_id(ids.ACCOUNT), address, int(self._now()))
+        row = replace(row, aliases=others, is_service=service)
         if primary is not None:
-            primary_hash, key_id = await self._prover.hash_primary(account_id, primary)
-        row = AccountRow(
-            id=account_id,
-            email=address,
-            aliases=others,
-            is_service=service,
-            created_at=int(self._now()),
-            disabled_at=None,
-            primary_hash=primary_hash,
-            primary_key_id=key_id,
-            seed=None,
-            last_step=None,
-            version=1,
-        )
+            if self._prover.primaries.elsewhere(address):
+                raise elsewhere(address)
+            stored, key_id = await self._prover.primaries.hash(row.id, primary)
+            row = replace(row, primary_hash=stored, primary_key_id=key_id)
 
         def deed(tx: Tx) -> None:
             must_be_free(tx, (address, *others))
@@ -180,32 +191,17 @@ class Accounts:
         return await self._store.write(deed)
 
     async def set_primary(
-        self, name: str, new: Secret, actor: Actor, proof: Proof | None = None
+        self, name: str, new: Secret, actor: Actor, proof: Proof | Fresh | None = None
     ) -> Revocation:
         """Change the primary password and revoke all app passwords; without a proof, the operator's deed.
 
-        The proof's code is looked at where a second factor is enrolled.
+        The proof's code is looked at where a second factor is enrolled. Refused where a mail server keeps it.
         """
-        check_primary(new)
-        claim = await self._prover.claim(name, actor, proof)
-        if claim.account.is_service:
-            raise AccountError(
-                Problem.SERVICE_ACCOUNT,
-                "a service account has no primary password",
-                "it has app passwords only; to end them: "
-                + to_type("password", "revoke-all", claim.account.email),
-            )
-        primary_hash, key_id = await self._prover.hash_primary(claim.account.id, new)
+        return await self._changes.set(name, new, actor, proof)
 
-        def deed(tx: Tx, account: AccountRow) -> Revocation:
-            if claim.proved and account.disabled_at is not None:
-                raise disabled(account.email)
-            deeds.set_primary(tx, account.id, primary_hash, key_id)
-            self._prover.tries.forget(tx, account)
-            mark = Mark(deed=ChangeKind.PRIMARY_CHANGED, detail=claim.how)
-            return end_all(tx, account, actor, int(self._now()), mark)
-
-        return await self._prover.carry_out(claim, deed)
+    async def primary_changed(self, name: str, actor: Actor) -> Revocation:
+        """Take note that it was changed at the mail server that keeps it, and revoke all app passwords."""
+        return await self._changes.changed_elsewhere(name, actor)
 
     # --- names ----------------------------------------------------------------------------------------------
 
@@ -259,13 +255,21 @@ class Accounts:
         """
         return await self._second_factor.confirm(name, enrolment, code, actor, proof)
 
+    async def renew_recovery_codes(
+        self, name: str, actor: Actor, proof: Proof | Fresh | None
+    ) -> tuple[Secret, ...]:
+        """Make new recovery codes, which are shown once; all earlier ones are void. It takes a proof."""
+        return await self._second_factor.renew_codes(name, actor, proof)
+
     async def reset_second_factor(self, name: str, actor: Actor) -> Revocation:
         """Take the second factor away and revoke all app passwords: the operator's way out."""
         return await self._second_factor.reset(name, actor)
 
     # --- app passwords --------------------------------------------------------------------------------------
 
-    async def mint(self, name: str, request: MintRequest, actor: Actor, proof: Proof | None = None) -> Minted:
+    async def mint(
+        self, name: str, request: MintRequest, actor: Actor, proof: Proof | Fresh | None = None
+    ) -> Minted:
         """Make an app password. It is committed when this returns; call `mark_shown` once it was printed.
 
         An operator needs no proof, but the account needs its second factor all the same (a service account
@@ -274,7 +278,12 @@ class Accounts:
         return await self._mint.mint(name, request, actor, proof)
 
     async def renew(
-        self, name: str, which: str, expires_at: int | None, actor: Actor, proof: Proof | None = None
+        self,
+        name: str,
+        which: str,
+        expires_at: int | None,
+        actor: Actor,
+        proof: Proof | Fresh | None = None,
     ) -> Minted:
         """Make a successor of the app password that `which` names by id, label or selector.
 
@@ -313,17 +322,17 @@ class Accounts:
             lambda tx: end_one(tx, account_named(tx, name), actor, at, which.strip())
         )
 
-    async def revoke_all(self, name: str, actor: Actor) -> Revocation:
-        """Revoke every app password of the account; with none left nothing changes."""
-        at = int(self._now())
+    async def revoke_all(self, name: str, actor: Actor, proof: Proof | Fresh | None = None) -> Revocation:
+        """Revoke every app password of the account; with none left nothing changes. An owner proves it."""
+        claim = await self._prover.claim(name, actor, proof)
 
-        def deed(tx: Tx) -> Revocation:
-            account = account_named(tx, name)
+        def deed(tx: Tx, account: AccountRow) -> Revocation:
             if not queries.any_unrevoked(tx, account.id):
                 return Revocation(change=None)
-            return end_all(tx, account, actor, at, Mark(deed=ChangeKind.ALL_REVOKED))
+            mark = Mark(deed=ChangeKind.ALL_REVOKED, detail=claim.how if claim.proved else "")
+            return end_all(tx, account, actor, int(self._now()), mark)
 
-        return await self._store.write(deed)
+        return await self._prover.carry_out(claim, deed)
 
     # --- audit ----------------------------------------------------------------------------------------------
 

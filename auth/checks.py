@@ -60,7 +60,7 @@ def must_be_free(tx: Tx, wanted: Collection[str]) -> None:
 
 
 def check_kind(primary: Secret | None, *, service: bool) -> None:
-    """See that a person has a good primary password, and a service account none."""
+    """See that a primary password is a good one, and that a service account has none."""
     if service and primary is not None:
         raise AccountError(
             Problem.SERVICE_ACCOUNT,
@@ -69,12 +69,6 @@ def check_kind(primary: Secret | None, *, service: bool) -> None:
         )
     if primary is not None:
         check_primary(primary)
-    elif not service:
-        raise AccountError(
-            Problem.BAD_PRIMARY,
-            "a person needs a primary password",
-            "give one, or add a service account",
-        )
 
 
 def check_primary(primary: Secret) -> None:

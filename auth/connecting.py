@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from auth.deed import AccountError, Actor, Problem, Proof, disabled
+from auth.deed import AccountError, Actor, Fresh, Problem, Proof, disabled
 from auth.identities import Identities, Known, check_login, check_secret
 from auth.oauth_tokens import Authorisations, Given, OAuthTokens
 from auth.proving import Prover, account_named
@@ -37,7 +37,9 @@ class Connecting:
         self._identities = identities
         self._tokens = tokens
 
-    async def replace_secret(self, account: AccountRow, new: NewSecret, actor: Actor, proof: Proof) -> Known:
+    async def replace_secret(
+        self, account: AccountRow, new: NewSecret, actor: Actor, proof: Proof | Fresh
+    ) -> Known:
         """Store a secret in place of the one there was, at one server behind or at several."""
         check_secret(new.secret)
         for identity in new.identities.values():

@@ -12,7 +12,7 @@ from enum import StrEnum
 from typing import Literal
 
 from auth.secret import Secret
-from auth.store.rows import AccountRow, AppPasswordRow, AuditEntry, ChangeKind, FeedMark
+from auth.store.rows import AccountRow, AppPasswordRow, AuditEntry, ChangeKind, FeedMark, Stage
 from scopes.model import Limits, Scope
 
 
@@ -34,6 +34,14 @@ class Proof:
     code: Secret
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fresh:
+    """What an owner shows who is signed in at the portal, and proved both halves there minutes ago."""
+
+    token: Secret
+    """Of the session (`auth.portal_sessions`)."""
+
+
 class Problem(StrEnum):
     """Everything that may be wrong with a deed."""
 
@@ -43,6 +51,8 @@ class Problem(StrEnum):
     ACCOUNT_DISABLED = "account disabled"
     SERVICE_ACCOUNT = "service account"
     BAD_PRIMARY = "bad primary password"
+    PRIMARY_ELSEWHERE = "primary password elsewhere"
+    PRIMARY_HERE = "primary password here"
     NO_SUCH_ALIAS = "no such alias"
     BAD_SENDER = "bad sender"
     SENDER_LISTED = "sender listed"
@@ -58,6 +68,7 @@ class Problem(StrEnum):
     WRONG_PROOF = "wrong proof"
     """Primary password or code: which one is not said."""
     TOO_MANY_TRIES = "too many tries"
+    SESSION_ENDED = "session ended"
     CHANGED_MEANWHILE = "changed meanwhile"
     WRONG_NEW_CODE = "wrong new code"
     ALREADY_ENROLLED = "already enrolled"
@@ -92,6 +103,29 @@ def to_type(*words: str) -> str:
     return shlex.join(("wicketgate", *words))
 
 
+def elsewhere(email: str) -> AccountError:
+    """Refuse because the primary password is one of a mail server."""
+    return AccountError(
+        Problem.PRIMARY_ELSEWHERE,
+        f"the primary password of {email} is that of the mailbox, and is not kept here",
+        "change it at the mail server; the app passwords end when it is next used here",
+    )
+
+
+def session_ended() -> AccountError:
+    """Refuse because there is no such session (any more)."""
+    return AccountError(Problem.SESSION_ENDED, "this sign-in has ended", "sign in again")
+
+
+def proof_needed() -> AccountError:
+    """Refuse because an owner has shown nothing, or not lately."""
+    return AccountError(
+        Problem.PROOF_NEEDED,
+        "the primary password and a code are needed",
+        "give both; only an operator is spared the proof",
+    )
+
+
 def disabled(email: str) -> AccountError:
     """Refuse because the account is disabled."""
     return AccountError(
@@ -111,6 +145,19 @@ class Revocation:
     """Those that were not revoked before, expired ones included."""
     app_password: AppPasswordRow | None = None
     """The one that was meant, where one was; as it stood before."""
+    opened: Opened | None = None
+    """The session of an owner who did it in the portal, under its new token."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Opened:
+    """A session of the portal, one step further, under a new token."""
+
+    token: Secret
+    """What the cookie holds; the one before is worth nothing any more."""
+    stage: Stage
+    revocation: Revocation | None = None
+    """What ended because the primary password was found to be changed elsewhere."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

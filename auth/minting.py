@@ -19,6 +19,7 @@ from auth.checks import check_limits, checked_label, checked_scopes, folded
 from auth.deed import (
     AccountError,
     Actor,
+    Fresh,
     Mark,
     Minted,
     MintRequest,
@@ -95,7 +96,9 @@ class Mint:
         self._keys = keys
         self._terms = terms
 
-    async def mint(self, name: str, request: MintRequest, actor: Actor, proof: Proof | None) -> Minted:
+    async def mint(
+        self, name: str, request: MintRequest, actor: Actor, proof: Proof | Fresh | None
+    ) -> Minted:
         """Make one; see `Accounts.mint`."""
         label, scopes = checked_label(request.label), checked_scopes(request.scopes)
         check_limits(request.limits, scopes)

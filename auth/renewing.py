@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from auth.deed import AccountError, Actor, Minted, Problem, Proof, to_type
+from auth.deed import AccountError, Actor, Fresh, Minted, Problem, Proof, to_type
 from auth.ending import meant
 from auth.minting import Mint, Wanted
 from auth.proving import Prover
@@ -27,7 +27,7 @@ class Renewal:
         self._now = now
 
     async def renew(
-        self, name: str, which: str, expires_at: int | None, actor: Actor, proof: Proof | None
+        self, name: str, which: str, expires_at: int | None, actor: Actor, proof: Proof | Fresh | None
     ) -> Minted:
         """Make one; see `Accounts.renew`."""
         if expires_at is not None and expires_at <= self._now():

@@ -35,7 +35,7 @@ from auth.throttle import (
     primary_verdict,
 )
 
-_NAME_CHARS: Final = 320
+NAME_CHARS: Final = 320
 """Of a name that is no name; what follows does not make another subject."""
 _SOON_S: Final = 90.0
 
@@ -98,6 +98,11 @@ class Tries:
         for subject in subjects:
             proofs.forgive(tx, subject.digest, all_of_them=False)
 
+    def give_back(self, tx: Tx, where: str) -> None:
+        """Take back a try of a first half that turned out to be right, by the address it came from."""
+        for subject in self._address(where):
+            proofs.forgive(tx, subject.digest, all_of_them=False)
+
     def forget(self, tx: Tx, account: AccountRow) -> None:
         """Clear the counts of an account and of its names: its operator has intervened."""
         names = (self._name(name) for name in (account.email, *account.aliases))
@@ -106,10 +111,10 @@ class Tries:
                 proofs.forgive(tx, digest, all_of_them=True)
 
     def _name(self, name: str) -> Subject:
-        return self._subject("name", name[:_NAME_CHARS], PER_ACCOUNT, starts_afresh=True)
+        return self._subject("name", name[:NAME_CHARS], PER_ACCOUNT, starts_afresh=True)
 
     def _account(self, account_id: str) -> Subject:
-        return self._subject("account", account_id[:_NAME_CHARS], PER_ACCOUNT, starts_afresh=True)
+        return self._subject("account", account_id[:NAME_CHARS], PER_ACCOUNT, starts_afresh=True)
 
     def _address(self, where: str) -> tuple[Subject, ...]:
         try:

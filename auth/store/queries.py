@@ -228,13 +228,12 @@ def _limits(text: str) -> Limits:
 
 
 def _accounts(tx: Tx, wanted: Select[Any]) -> list[AccountRow]:
+    """Read accounts with their names; one nobody has costs as many statements as one that is there."""
     rows = tx.execute(wanted).all()
-    if not rows:
-        return []
     aliases: dict[str, list[str]] = {row.id: [] for row in rows}
     named = select(account_name.c.name, account_name.c.account_id).where(~account_name.c.is_email)
-    if len(rows) == 1:
-        named = named.where(account_name.c.account_id == rows[0].id)
+    if len(rows) <= 1:
+        named = named.where(account_name.c.account_id == (rows[0].id if rows else ""))
     for each in tx.execute(named.order_by(account_name.c.name)):
         aliases.setdefault(each.account_id, []).append(each.name)
     return [_account(row, tuple(aliases[row.id])) for row in rows]

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Self
 
 from auth.seal import Sealed
 from scopes.model import Identity, Limits, Scope, Service
@@ -47,6 +47,23 @@ class AccountRow:
     last_step: int | None
     """The last accepted TOTP step; a code of this step or an earlier one is a replay."""
     version: int
+
+    @classmethod
+    def person(cls, account_id: str, email: str, at: int) -> Self:
+        """Make the row of a person who has nothing yet but a name."""
+        return cls(
+            id=account_id,
+            email=email,
+            aliases=(),
+            is_service=False,
+            created_at=at,
+            disabled_at=None,
+            primary_hash=None,
+            primary_key_id=None,
+            seed=None,
+            last_step=None,
+            version=1,
+        )
 
     @property
     def has_second_factor(self) -> bool:
@@ -96,6 +113,32 @@ class Standing:
     identities: Mapping[Service, Identity] = field(default_factory=dict)
 
 
+class Stage(StrEnum):
+    """How far somebody is in at the portal."""
+
+    CODE = "code"
+    """A primary password was given; whether it was right is told only together with a code."""
+    ENROL = "enrol"
+    """The primary password was right, and there is no second factor yet."""
+    IN = "in"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionRow:
+    """One session of the portal."""
+
+    digest: bytes = field(repr=False)
+    """SHA-256 of its token."""
+    account_id: str | None
+    """None in stage `CODE` where the primary password was wrong."""
+    stage: Stage
+    created_at: int
+    seen_at: int
+    proved_at: int | None
+    """When both halves were last proved."""
+    sealed: Sealed | None = field(default=None, repr=False)
+
+
 class ChangeKind(StrEnum):
     """Every deed that changes what authorises: the words of the change feed and of the audit trail."""
 
@@ -108,6 +151,8 @@ class ChangeKind(StrEnum):
     SENDER_ADDED = "sender added"
     SENDER_REMOVED = "sender removed"
     PRIMARY_CHANGED = "primary password changed"
+    PRIMARY_PROVED = "primary password proved"
+    """Known from now on; before, only the mail server knew it."""
     SECOND_FACTOR_ENROLLED = "second factor enrolled"
     SECOND_FACTOR_REPLACED = "second factor replaced"
     SECOND_FACTOR_RESET = "second factor reset"

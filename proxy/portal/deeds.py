@@ -25,6 +25,7 @@ _DEEDS: Final[Mapping[ChangeKind, tuple[str, ...]]] = MappingProxyType(
         ChangeKind.SENDER_ADDED: (_SUBJECT, " let you send as ", _DETAIL),
         ChangeKind.SENDER_REMOVED: (_SUBJECT, " let you send as ", _DETAIL, " no more"),
         ChangeKind.PRIMARY_CHANGED: (_SUBJECT, " changed the primary password", _ENDED_ALL),
+        ChangeKind.PRIMARY_PROVED: (_SUBJECT, " signed in with the mailbox password for the first time"),
         ChangeKind.SECOND_FACTOR_ENROLLED: (_SUBJECT, " set up the second factor"),
         ChangeKind.SECOND_FACTOR_REPLACED: (_SUBJECT, " replaced the authenticator"),
         ChangeKind.SECOND_FACTOR_RESET: (_SUBJECT, " reset the second factor", _ENDED_ALL),

@@ -2,10 +2,10 @@
 
 import pytest
 
-from auth.accounts import AccountError, Problem
+from auth.accounts import AccountError, Problem, Proof
 from auth.secret import Secret
 from auth.store.rows import ChangeKind, RevokedWhy
-from support.office import ALICE, BOB, OPERATOR, PRIMARY, office, wish
+from support.office import ALICE, BOB, OPERATOR, OWNER, PRIMARY, office, refusal, wish
 
 
 async def test_a_person_is_added_and_found_by_every_name_in_any_case(tmp_path):
@@ -120,11 +120,14 @@ async def test_a_service_account_has_neither_primary_password_nor_second_factor(
         assert (await here.mint(email=printer)).password
 
 
-async def test_a_person_needs_a_primary_password(tmp_path):
+async def test_a_person_may_be_added_before_there_is_a_primary_password_and_proves_nothing(tmp_path):
     async with office(tmp_path) as here:
-        with pytest.raises(AccountError) as refused:
-            await here.accounts.add(ALICE, primary=None, actor=OPERATOR)
-        assert refused.value.problem is Problem.BAD_PRIMARY
+        await here.accounts.add(ALICE, primary=None, actor=OPERATOR)
+        proof = Proof(primary=Secret(""), code=Secret(""))
+        assert await refusal(here.accounts.revoke_all(ALICE, OWNER, proof)) is Problem.WRONG_PROOF
+        await here.accounts.set_primary(ALICE, PRIMARY, OPERATOR)
+        proof = Proof(primary=PRIMARY, code=Secret(""))
+        assert (await here.accounts.revoke_all(ALICE, OWNER, proof)).change is None
 
 
 @pytest.mark.parametrize(
