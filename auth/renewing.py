@@ -36,10 +36,10 @@ class Renewal:
 
         def ask(rows: Sequence[AppPasswordRow], account: AccountRow) -> Wanted:
             old = to_renew(rows, which.strip(), account.email, self._now())
-            if expires_at is not None and old.expires_at is not None and expires_at <= old.expires_at:
+            if expires_at is not None and old.expires_at is not None and expires_at < old.expires_at:
                 raise AccountError(
                     Problem.BAD_EXPIRY,
-                    f"it would end no later than {old.label!r}, which it is to take the place of",
+                    f"it would end before {old.label!r}, which it is to take the place of",
                     "choose a later end",
                 )
             return Wanted(

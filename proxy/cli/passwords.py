@@ -15,6 +15,7 @@ from auth.accounts import MintRequest
 from auth.minting import may_have_one
 from proxy.cli.app import Invocation
 from proxy.cli.desk import Desk, counted, operator
+from proxy.cli.expiring import expiring
 from proxy.cli.output import emit, json_option, plain, say
 from proxy.cli.password_lists import history, list_active
 from proxy.cli.questions import confirm, on_terminal, will_be_revoked, yes_option
@@ -66,6 +67,7 @@ def password() -> None:
 password.add_command(list_active)
 password.add_command(history)
 password.add_command(renew)
+password.add_command(expiring)
 
 
 @password.command(short_help="Create an app password and show it once.")

@@ -132,8 +132,13 @@ class ClientLeg:
         self._heard = _Heard()
         self.state = ClientState.SECURE
 
-    def granted(self, capabilities: bytes) -> bytes:
-        """Say the one tagged OK and give the octets the client sent behind its sign-in."""
+    def granted(self, capabilities: bytes, alert: str = "") -> bytes:
+        """Say the one tagged OK and give the octets the client sent behind its sign-in.
+
+        An `alert`, in printable ASCII, is said before (RFC 9051 §7.1).
+        """
+        if alert:
+            self._say(b"*", b"OK [ALERT] " + alert.encode("ascii"))
         self._say(self._heard.tag, b"OK [CAPABILITY " + capabilities + b"] signed in")
         self.state = ClientState.SIGNED_IN
         return self._framer.unread()

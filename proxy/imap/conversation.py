@@ -37,7 +37,7 @@ def conversation(
         service=Service.IMAP,
         tls=settings.tls,
         reach=lambda grant: upstream.sign_in(grant, origin_of(connection)),
-        session=partial(_session, connection, leg, settings.idle_s),
+        session=partial(_session, connection, leg, settings),
         now=settings.now,
         handshake_s=settings.handshake_s,
         sign_in_s=settings.sign_in_s,
@@ -59,7 +59,7 @@ _ENDS: Final[Mapping[RelayEnd, SessionEnd]] = MappingProxyType(
 )
 
 
-async def _session(client: Connection, leg: ClientLeg, idle_s: float, begun: Begun[SignedIn]) -> None:
+async def _session(client: Connection, leg: ClientLeg, settings: Settings, begun: Begun[SignedIn]) -> None:
     """Hand both connections to the relay, the tagged OK first; nothing waits before."""
     upstream, entrance = begun.reached.connection, begun.entrance
     ended_here: list[SessionEnd] = []
@@ -76,7 +76,7 @@ async def _session(client: Connection, leg: ClientLeg, idle_s: float, begun: Beg
     entrance.granted(begun.asked, begun.grant, upstream.id)
     expiry = entrance.when_expired(begun.grant, partial(end, SessionEnd.EXPIRED))
     try:
-        relayed = await _joined(client, leg, idle_s, begun)
+        relayed = await _joined(client, leg, settings, begun)
     finally:
         if expiry is not None:
             expiry.cancel()
@@ -86,16 +86,17 @@ async def _session(client: Connection, leg: ClientLeg, idle_s: float, begun: Beg
     entrance.teller.ended(begun.grant.app_password_id, ended)
 
 
-async def _joined(client: Connection, leg: ClientLeg, idle_s: float, begun: Begun[SignedIn]) -> Relayed:
+async def _joined(client: Connection, leg: ClientLeg, settings: Settings, begun: Begun[SignedIn]) -> Relayed:
     """Join both sides in the mode that the app password and the upstream call for."""
-    reached, mode = begun.reached, _mode(begun)
+    reached, mode, idle_s = begun.reached, _mode(begun), settings.idle_s
+    alert = settings.alerts.due(begun.grant, client.peer, settings.house, settings.now())
     if mode is None:
-        to_upstream = leg.granted(reached.capabilities)
+        to_upstream = leg.granted(reached.capabilities, alert)
         to_client = leg.take_output() + reached.rest
         return await relay(
             client, reached.connection, to_upstream=to_upstream, to_client=to_client, idle_s=idle_s
         )
-    pipelined = leg.granted(shown(reached.capabilities, mode))
+    pipelined = leg.granted(shown(reached.capabilities, mode), alert)
     watch = Watch(mode, greeting=leg.take_output())
     watch.upstream_said(reached.rest)
     watch.client_said(pipelined)

@@ -5,10 +5,11 @@ from __future__ import annotations
 import ssl
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from proxy.failures import House
+from proxy.imap.alerts import Alerts
 from proxy.imap.upstream import SignedIn
 from proxy.limits import IMAP_IDLE_S, SIGN_IN_S, TLS_HANDSHAKE_S
 from proxy.upstreams.origin import Origin
@@ -29,6 +30,8 @@ class Settings:
     house: House
     tls: Callable[[], ssl.SSLContext]
     """Gives the context for the next handshake, so that certificates can be changed while serving."""
+    alerts: Alerts = field(default_factory=Alerts)
+    """What apps were warned of; it outlives a reading of the config."""
     now: Callable[[], float] = time.time
     handshake_s: float = TLS_HANDSHAKE_S
     sign_in_s: float = SIGN_IN_S

@@ -15,6 +15,7 @@ from proxy.dav.front_end import DavFrontEnd
 from proxy.dav.settings import Settings as DavSettings
 from proxy.dav.wall import Wall
 from proxy.failures import House
+from proxy.imap.alerts import Alerts
 from proxy.imap.front_end import ImapFrontEnd
 from proxy.imap.ports import Settings as ImapSettings
 from proxy.letters.words import From
@@ -52,6 +53,8 @@ class Foundation:
     keys: KeyRing
     built_in: BuiltIn
     mailing: Mailing
+    alerts: Alerts = field(default_factory=Alerts)
+    """What apps were warned of by IMAP."""
     memories: Memories = field(default_factory=dict)
     """What is known of OAuth 2 tokens."""
 
@@ -76,7 +79,7 @@ async def front_ends(config: Config, stack: AsyncExitStack, base: Foundation) ->
     house = House(host=config.server.public_host, portal_url=config.server.portal_url)
     handlers: dict[str, Handler] = {}
     if (imap := await imap_upstream(config, built_in, safes)) is not None:
-        settings = ImapSettings(house=house, tls=lambda: certificates.context(_IMAP))
+        settings = ImapSettings(house=house, tls=lambda: certificates.context(_IMAP), alerts=base.alerts)
         mail = ImapFrontEnd(ports, imap, settings)
         handlers["imaps"] = partial(mail.handle, implicit_tls=True)
         handlers["imap"] = partial(mail.handle, implicit_tls=False)

@@ -7,6 +7,7 @@ Each line is one step; a file is read from top to bottom:
     C~ "raw octets\\r\\n" "x" * 5000              S~, U<~ and U>~ too: Python strings, perhaps repeated
     G> name password [acting as NAME]            what the gate function is asked
     G< granted | REASON [label=L] [scopes=a,b]   what it answers; `granted` begins the upstream leg
+    G< granted expires=DAYS [label=L]            likewise, and the app password ends in so many days
     -- [secure] [starttls] [bearer] [told]       first line: client under TLS; upstream wants STARTTLS; OAuth;
                                                  is told that the client is 192.0.2.7:40000
     -- tls client | tls upstream                 the handshake that is due is done
@@ -41,6 +42,7 @@ from proxy.entrance import Asked
 from proxy.failures import UNAVAILABLE, House
 from proxy.imap import client_leg as imap_client
 from proxy.imap import upstream_leg as imap_upstream
+from proxy.imap.alerts import expiry_alert
 from proxy.imap.introduction import id_command
 from proxy.smtp import client_leg as smtp_client
 from proxy.smtp import upstream_leg as smtp_upstream
@@ -49,12 +51,13 @@ from proxy.smtp.xclient import Xclient
 from proxy.upstreams import signing_in
 from proxy.upstreams.origin import Origin
 from proxy.upstreams.proof import Proof
-from scopes.model import Scope
+from scopes.model import Grant, Scope
 from support.proofs import bearer, plain_of
 
 HOUSE = House(host="mail.example.org", portal_url="https://mail.example.org/passwords")
 RESPONSE = Secret("YWxpY2VAZXhhbXBsZS5vcmcAZ2F0ZQBvcGVuIHNlc2FtZQ==")  # alice@example.org, gate, open sesame
 INPUTS = ("C", "U<")
+NOW = 1_800_000_000  # 15 January 2027, 08:00 UTC
 CLIENT = (ip_address("192.0.2.7"), 40_000)
 ORIGIN = Origin(connection_id="0a1b2c3d", client=CLIENT, gate=(ip_address("198.51.100.1"), 993))
 OFFER = Offer(size_octets=52_428_800)
@@ -164,6 +167,7 @@ class Play:
     told: bool = False
     proof: Proof = PLAIN
     upstream: UpstreamLeg | None = None
+    alert: str = ""
     to_client: bytearray = field(default_factory=bytearray)
     to_upstream: bytearray = field(default_factory=bytearray)
     due: list[object] = field(default_factory=list)
@@ -205,6 +209,7 @@ class Play:
         outcome, *more = step.words.split()
         if outcome == "granted":
             self.upstream = self.legs.upstream(self.proof, starttls=self.starttls, told=self.told)
+            self.alert = _alert(more)
         else:
             self.client.refused(_refusal(outcome, more))
 
@@ -264,7 +269,7 @@ class Play:
                 case smtp_upstream.Ready():
                     self.to_upstream += self.client.granted()
                 case imap_upstream.Ready(capabilities, rest):
-                    self.to_upstream += self.client.granted(capabilities)
+                    self.to_upstream += self.client.granted(capabilities, self.alert)
                     self.to_client += self.client.take_output() + rest
                 case _:
                     self.due.append(said)
@@ -306,6 +311,21 @@ def play(
     run = Play(client, legs, split, starttls="starttls" in settings, told="told" in settings, proof=proof)
     run._pump()
     return run.run(steps)
+
+
+def _alert(more: list[str]) -> str:
+    """Say what an app password's end calls for, at `NOW`."""
+    given = dict(pair.split("=", 1) for pair in more)
+    end = NOW + int(float(given["expires"]) * 86_400) if "expires" in given else None
+    grant = Grant(
+        account_id="ac_1",
+        email="alice@example.org",
+        app_password_id="ap_1",
+        label=given.get("label", "phone"),
+        scopes=frozenset({Scope.MAIL}),
+        expires_at=end,
+    )
+    return expiry_alert(grant, HOUSE, NOW)
 
 
 def _refusal(reason: str, more: list[str]) -> Refusal:

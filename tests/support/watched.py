@@ -1,6 +1,6 @@
 """Dialogs of a session whose commands are watched, as text; the steps are those of `support.transcript`.
 
--- whole | -- read only     first line: what is allowed
+-- whole | -- read only     first line: what is allowed; `, alerted`: an alert was said at the sign-in
 C: S: U> U<                 as there, `~` for Python strings
 -- over                     the session ends here; nothing of either side counts any more
 -- fault WORDS              likewise, and the log says so
@@ -12,6 +12,8 @@ from itertools import groupby
 from proxy.imap.permitted import Mode
 from proxy.imap.watch import Watch
 from support.transcript import Split, Step, whole
+
+ALERT = b"* OK [ALERT] it expires soon\r\na OK [CAPABILITY IMAP4rev1] signed in\r\n"
 
 
 @dataclass
@@ -27,6 +29,7 @@ class Watching:
 
     def run(self, steps: list[Step]) -> None:
         """Play all steps; an AssertionError names the line that went wrong."""
+        self.pump()
         for kind, group in groupby(steps, key=lambda step: step.kind):
             same = list(group)
             if kind in ("C", "U<"):
@@ -81,7 +84,8 @@ class Watching:
 
 def watch_dialog(steps: list[Step], split: Split = whole) -> None:
     """Play a dialog in one splitting."""
-    Watching(Watch(Mode(steps[0].words)), split).run(steps[1:])
+    mode, _, alerted = steps[0].words.partition(", ")
+    Watching(Watch(Mode(mode), greeting=ALERT if alerted else b""), split).run(steps[1:])
 
 
 def _expect(stream: bytearray, step: Step) -> None:

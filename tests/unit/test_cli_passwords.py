@@ -202,7 +202,7 @@ def test_renew_may_never_end(house: House, seed: Secret) -> None:
     ("which", "options", "words"),
     [
         ("forever", (), "never ends"),
-        ("phone", ("--expires", "2d"), "no later than 'phone'"),
+        ("phone", ("--expires", "2d"), "before 'phone'"),
         ("nothing", (), "no app password of that"),
     ],
 )
@@ -212,6 +212,27 @@ def test_renew_refuses_with_a_reason(house: House, seed: Secret, which, options,
     done = house.run("password", "renew", ALICE, which, "--operator", *options)
     assert done.exit_code == 1
     assert words in done.stderr
+
+
+def test_what_expires_is_listed_of_all_accounts_the_next_one_first(house: House, seed: Secret) -> None:
+    assert house.run("password", "expiring").stdout == "nothing expires within that time\n"
+    house.ask("account", "add", "printer@example.org", "--service")
+    options = ("--scope", "mail", "--operator", "--label")
+    house.ask("password", "create", "printer@example.org", *options, "scans", "--expires", "2d")
+    minted(house, "phone", "--expires", "13d")
+    minted(house, "tablet", "--expires", "15d")
+    house.ask("password", "renew", ALICE, "tablet", "--operator")
+    found = house.ask("password", "expiring")
+    assert [(one["email"], one["kind"], one["label"]) for one in found] == [
+        ("printer@example.org", "service", "scans"),
+        (ALICE, "person", "phone"),
+    ]
+    found = house.ask("password", "expiring", "--within", "4w")
+    assert [(one["label"], one["renewed"]) for one in found][-2:] == [("tablet", False), ("tablet", True)]
+    screen = house.run("password", "expiring", "--within", "4w").stdout
+    assert "service account" in screen
+    assert "its successor was not used yet" in screen
+    assert house.run("password", "expiring", "--within", "2030-01-01").exit_code == 2
 
 
 def test_days_are_counted_as_people_do() -> None:

@@ -82,6 +82,7 @@ def test_every_command_prints_the_fields_that_are_described(
         ask("password", "create", ALICE, "--label", label, "--scope", "mail", "--operator")
     house.ask("password", "create", ALICE, "--label", "c", "--scope", "mail", "--expires", "9d", "--operator")
     ask("password", "renew", ALICE, "c", "--expires", "never", "--operator")
+    ask("password", "expiring", "--within", "30d")
     ask("password", "list", ALICE)
     ask("password", "history", ALICE)
     ask("audit", ALICE, name="audit")
