@@ -1,8 +1,10 @@
 """The gate's own mails in real mailboxes, built-in ones and those of Postfix; a renewal from end to end."""
 
+import http.client
 import imaplib
 import signal
 import ssl
+from base64 import b64encode
 from contextlib import contextmanager
 from email import message_from_bytes, policy
 
@@ -80,6 +82,27 @@ def test_a_renewed_one_ends_at_the_first_use_of_its_successor(built_in):
     waited_for(built_in, "Old app password ended: laptop")
     (entry,) = [each for each in built_in.ask("audit", ALICE) if each["deed"] == "app password replaced"]
     assert (entry["actor"]["kind"], entry["actor"]["where"]) == ("owner", "127.0.0.1")
+
+
+def test_a_request_for_contacts_is_a_first_use_too(built_in):
+    options = ("--scope", "contacts", "--expires", "9d", "--operator")
+    old = built_in.ask("password", "create", ALICE, "--label", "book", *options)["password"]
+    assert asked_for_contacts(built_in, old) == 207
+    new = built_in.ask("password", "renew", ALICE, "book", "--operator")["password"]
+    assert [asked_for_contacts(built_in, each) for each in (old, new, old, new)] == [207, 207, 401, 207]
+
+
+def asked_for_contacts(serving, password):
+    context = ssl.create_default_context(cafile=serving.facts["ca_file"])
+    client = http.client.HTTPSConnection(
+        "localhost", serving.facts["https_port"], context=context, timeout=20
+    )
+    shown = b64encode(f"{ALICE}:{password}".encode()).decode()
+    try:
+        client.request("PROPFIND", "/", headers={"Authorization": f"Basic {shown}", "Depth": "0"})
+        return client.getresponse().status
+    finally:
+        client.close()
 
 
 @contextmanager

@@ -3,12 +3,14 @@
 import pytest
 
 from auth.accounts import AccountError, Problem
+from auth.deed import Fresh
+from auth.lifetimes import FRESH_S
 from auth.minting import counted
 from auth.renewing import usual_end
 from auth.store.rows import ChangeKind, RevokedWhy
 from auth.store.successors import GRACE_S
 from scopes.model import Limits, Scope
-from support.office import ALICE, OPERATOR, OWNER, office, refusal
+from support.office import ALICE, OPERATOR, OWNER, PRIMARY, office, refusal
 
 DAY = 86_400
 
@@ -58,6 +60,18 @@ async def test_the_owner_proves_it_and_the_trail_says_so(here):
     assert (entry.deed, entry.app_password_id, entry.actor_kind) == (ChangeKind.RENEWED, new.id, "owner")
     assert here.phone.id in entry.detail
     assert "by a code" in entry.detail
+
+
+async def test_a_session_at_the_portal_proves_it_while_it_is_fresh(here):
+    portal = here.accounts.portal
+    begun = await portal.begin(ALICE, PRIMARY, "192.0.2.7")
+    proof = Fresh(token=(await portal.answer(begun.token, here.code(), "192.0.2.7")).token)
+    new = await renew(here, actor=OWNER, proof=proof)
+    entry = (await here.accounts.audit())[-1]
+    assert (entry.app_password_id, "in the portal" in entry.detail) == (new.id, True)
+    await here.accounts.revoke(ALICE, new.id, OPERATOR)
+    here.clock.now += FRESH_S + 1
+    assert await refusal(renew(here, actor=OWNER, proof=proof)) is Problem.PROOF_NEEDED
 
 
 async def test_first_use_ends_the_old_one_once(here):
