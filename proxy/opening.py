@@ -37,11 +37,14 @@ def make_hasher(config: Config) -> Hasher:
     )
 
 
-async def open_store(config: Config, ring: KeyRing, *, create: bool = False) -> Store:
+async def open_store(
+    config: Config, ring: KeyRing, *, create: bool = False, tell_owners: bool = True
+) -> Store:
     """Open the store and see that `ring` is the one it was filled with.
 
     A missing one is made only with `create`, which is for whoever fills it: to serve an empty store would
-    call every right app password wrong. Raises ConfigErrors when it is missing or `ring` is another, and
+    call every right app password wrong. Owners are told of deeds where there is [mail], unless `tell_owners`
+    is False. Raises ConfigErrors when it is missing or `ring` is another, and
     StoreUnavailable.
     """
     try:
@@ -49,7 +52,7 @@ async def open_store(config: Config, ring: KeyRing, *, create: bool = False) -> 
             config.store.url,
             config.store.activity_url,
             create=create,
-            tell_owners=config.mail is not None,
+            tell_owners=tell_owners and config.mail is not None,
         )
     except StoreMissing as missing:
         raise ConfigErrors([store_problem(missing)]) from None

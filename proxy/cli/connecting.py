@@ -14,7 +14,8 @@ from config.models import Config
 from proxy.cli.advice import advice
 from proxy.cli.output import note
 from proxy.opening import key_ring, open_store
-from proxy.server.probing import Behind, Person, probe, servers, takes_directly
+from proxy.server.mailing import sender_grant
+from proxy.server.probing import Behind, Person, own_mail, probe, servers, takes_directly
 from proxy.server.providers import safes_of
 from proxy.server.sign_ins import Safes
 from proxy.upstreams.place import UpstreamFailure
@@ -56,11 +57,23 @@ async def look(config: Config, email: str | None, password: Secret | None) -> li
         identities = Identities(store, keys, time.time)
         behind = servers(config, await _people(store, identities, email))
         wanted = [each for each in behind if email is None or each.person]
+        if email is None:
+            wanted += await _own_mail(config, identities)
         return [await _look_at(config, each, safes, password) for each in wanted]
     finally:
         for tokens in safes.tokens.values():
             await tokens.close()
         await store.close()
+
+
+async def _own_mail(config: Config, identities: Identities) -> list[Behind]:
+    """Give the server that takes the gate's own mails, as their sender."""
+    if config.mail is None:
+        return []
+    grant = await sender_grant(identities, config.mail.sender)
+    sender = Person(account_id=grant.account_id, email=grant.email, identities=grant.identities)
+    found = own_mail(config, sender)
+    return [] if found is None else [found]
 
 
 async def _people(store: Store, identities: Identities, email: str | None) -> list[Person]:

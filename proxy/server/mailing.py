@@ -124,7 +124,7 @@ class Mailing:
 
     async def _send(self, due: Due, route: Route) -> None:
         mail = self._mail(due, route)
-        signed_in = await route.upstream.sign_in(await self._grant(route.sender), None)
+        signed_in = await route.upstream.sign_in(await sender_grant(self._identities, route.sender), None)
         try:
             leg = HandingIn(mail, signed_in.extensions)
             outcome = await hand_in(
@@ -161,23 +161,6 @@ class Mailing:
         if end <= self._now():
             raise UnwritableError("the invitation has ended")
         return end
-
-    async def _grant(self, sender: str) -> Grant:
-        """Be the account that is the sender, with its login upstream; without one, its address alone."""
-        try:
-            known = await self._identities.of(sender)
-        except AccountError:
-            account_id, email, identities = "", sender, {}
-        else:
-            account_id, email, identities = known.account.id, known.account.email, dict(known.identities)
-        return Grant(
-            account_id=account_id,
-            email=email,
-            app_password_id="",
-            label="",
-            scopes=frozenset({Scope.MAIL}),
-            identities=identities,
-        )
 
     async def _conclude(self, due: Due, outcome: Outcome) -> None:
         match outcome.verdict:
@@ -219,6 +202,27 @@ class Mailing:
         if trouble and trouble != self._trouble:
             log.error("mails wait: %s", trouble)
         self._trouble = trouble
+
+
+async def sender_grant(identities: Identities, sender: str) -> Grant:
+    """Be the account that is the sender, with its login upstream; without one, its address alone.
+
+    Raises StoreUnavailable.
+    """
+    try:
+        known = await identities.of(sender)
+    except AccountError:
+        account_id, email, own = "", sender, {}
+    else:
+        account_id, email, own = known.account.id, known.account.email, dict(known.identities)
+    return Grant(
+        account_id=account_id,
+        email=email,
+        app_password_id="",
+        label="",
+        scopes=frozenset({Scope.MAIL}),
+        identities=own,
+    )
 
 
 def _link(writer: From, token: Secret) -> Secret:

@@ -79,6 +79,15 @@ def servers(config: Config, people: Sequence[Person]) -> Iterable[Behind]:
             yield Behind(key=key, told=told, person=theirs[0] if theirs else None)
 
 
+def own_mail(config: Config, sender: Person) -> Behind | None:
+    """Give the server that takes the gate's own mails, and their sender; None where it is built in."""
+    for key, told in upstream_tables(config):
+        if key.endswith(".smtp") and _signs_in_at(config, key, sender):
+            built_in = told.address.kind is AddressKind.EMBEDDED
+            return None if built_in else Behind(key="mail.sender", told=told, person=sender)
+    return None
+
+
 def _signs_in_at(config: Config, key: str, person: Person) -> bool:
     domain, name = domain_of(person.email), key.rpartition(".")[2]
     own = [

@@ -54,6 +54,21 @@ def test_all_is_well(house):
     ]
 
 
+def test_who_sends_the_gates_own_mails_is_tried_too(house):
+    """For another domain it is another server: there a mistake would be seen by nobody but the log."""
+    there = house.file.parent / "nobody-listens"
+    smtp = f'upstream.smtp = {{ address = "unix:{there}", sign_in = {{ kind = "none" }} }}'
+    text = house.file.read_text("utf-8") + f'\n[[domain]]\nname = "nowhere.example"\n{smtp}\n'
+    house.file.write_text(text + '\n[mail]\nsender = "gate@example.org"\n', "utf-8")
+    done = house.run("check", "--connect")
+    assert re.search(r"mail\.sender: smtps://localhost:\d+: signed in as gate@example\.org\n", done.stdout)
+    house.file.write_text(text + '\n[mail]\nsender = "gate@nowhere.example"\n', "utf-8")
+    done = house.run("check", "--connect")
+    assert done.exit_code == 1
+    assert f"error: mail.sender: cannot connect to unix:{there}" in done.stderr
+    assert "mail.sender" not in house.run("check", "--connect", ALICE).output
+
+
 def test_before_there_is_an_account_it_connects_alone(house, tmp_path):
     assert house.run("account", "remove", ALICE, "--yes").exit_code == 0
     done = house.run("check", "--connect")
