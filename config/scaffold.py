@@ -225,6 +225,11 @@ files = { "$key" = "keys/$key.key" }
 [primary]
 kind = "local"
 
+# Owners are told by mail of every app password that is made or revoked, and before one expires; invitations
+# go the same way. [upstream.smtp] must let the gate send as this address.
+# [mail]
+# sender = "gate@example.org"
+
 $upstream
 [policy]
 app_passwords = 25    # the most active app passwords of one account

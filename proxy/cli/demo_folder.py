@@ -59,6 +59,11 @@ _ACCOUNTS: Final[dict[str, dict[str, tuple[Scope, ...]]]] = {
 _EARLIER_S: Final = 90
 """Authenticators are enrolled as of three TOTP steps ago, so every code of the running clock is unused."""
 _OPERATOR: Final = Actor(kind="operator", name="demo", where="wicketgate demo")
+_MAIL: Final = """
+# Owners find these mails in the built-in mailboxes.
+[mail]
+sender = "gate@example.org"
+"""
 
 
 class DemoFolderError(Exception):
@@ -156,7 +161,9 @@ async def _make(path: Path, hosts: Sequence[str], bind: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     making = Path(mkdtemp(prefix=f".{path.name}.", dir=path.parent))
     try:
-        config = load(init_dir(making, hosts, Ports(), bind=bind))
+        file = init_dir(making, hosts, Ports(), bind=bind)
+        file.write_text(file.read_text("utf-8") + _MAIL, "utf-8")
+        config = load(file)
         await make_store(config)
         accounts = await _make_accounts(config)
         for email in _ACCOUNTS:

@@ -14,6 +14,7 @@ from support.delivering import inbox
 from support.dovecot import running_dovecot
 from support.mail_servers import make_mail_gate, signing_in, upstream
 from support.postfix import running_postfix
+from support.running import running_demo
 from support.serving import make_gate, running_gate
 from support.waiting import until
 
@@ -163,3 +164,24 @@ def test_postfix_delivers_it_for_the_sender_as_whom_the_gate_signs_in(servers, t
         assert message["Return-Path"] == f"<{GATE}>"
         assert f"sasl_username={GATE}" in postfix.log
         serving.log.wait_for("mail sent about='app password made'")
+
+
+def test_the_demos_mailboxes_get_them_and_begin_without(tmp_path):
+    """What the demo makes before anybody is there is no news; the next app password is."""
+    with running_demo(tmp_path / "demo", tmp_path / "ready.json") as demo:
+        password = demo.password(ALICE, "Everything")
+        demo.ask("password", "create", ALICE, "--label", "new one", "--scope", "mail", "--operator")
+        until(lambda: subjects(demo, password).count("New app password: new one") == 1)
+        assert [each for each in subjects(demo, password) if "app password" in each.lower()] == [
+            "New app password: new one"
+        ]
+
+
+def subjects(demo, password):
+    context = ssl.create_default_context(cafile=demo.facts["ca_file"])
+    with imaplib.IMAP4_SSL("localhost", demo.facts["imaps_port"], ssl_context=context, timeout=20) as client:
+        client.login(ALICE, password)
+        client.select("INBOX", readonly=True)
+        _, found = client.fetch("1:*", "(BODY.PEEK[HEADER.FIELDS (SUBJECT)])")
+    heads = [message_from_bytes(each[1], policy=policy.default) for each in found if isinstance(each, tuple)]
+    return [str(each["Subject"]) for each in heads]
