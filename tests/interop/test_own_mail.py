@@ -12,6 +12,7 @@ import pytest
 
 from support.delivering import inbox
 from support.dovecot import running_dovecot
+from support.dovecot_config import DovecotOptions
 from support.mail_servers import make_mail_gate, signing_in, upstream
 from support.postfix import running_postfix
 from support.running import running_demo
@@ -20,6 +21,7 @@ from support.waiting import until
 
 ALICE = "alice@example.org"
 GATE = "gate@example.org"
+OWN = "abcd-efgh-ijkl-mnop"
 MAIL = f'\n[mail]\nsender = "{GATE}"\n'
 
 
@@ -141,7 +143,8 @@ def test_without_mail_in_the_configuration_nothing_is_written_and_a_restart_is_a
 
 @pytest.fixture(scope="module")
 def servers():
-    with running_dovecot() as dovecot, running_postfix(dovecot) as postfix:
+    options = DovecotOptions(passwords={GATE: OWN})
+    with running_dovecot(options) as dovecot, running_postfix(dovecot) as postfix:
         yield dovecot, postfix
 
 
@@ -164,6 +167,29 @@ def test_postfix_delivers_it_for_the_sender_as_whom_the_gate_signs_in(servers, t
         assert message["Return-Path"] == f"<{GATE}>"
         assert f"sasl_username={GATE}" in postfix.log
         serving.log.wait_for("mail sent about='app password made'")
+
+
+def test_where_nobody_may_act_for_others_the_sender_is_an_account_with_a_stored_secret(servers, tmp_path):
+    dovecot, postfix = servers
+    stored = 'sign_in = { kind = "stored" }'
+    house = with_mail(
+        make_mail_gate(
+            tmp_path / "gate",
+            upstream(f"imaps://localhost:{dovecot.imaps}", dovecot.ca_file, stored),
+            upstream(f"smtps://localhost:{postfix.ports.submissions}", postfix.ca_file, stored),
+        )
+    )
+    house.add(ALICE)
+    with running_gate(house) as serving:
+        serving.mint(ALICE, "stored")
+        assert "no secret is stored" in serving.log.wait_for("mail not sent, tried again in 60 s")
+    house.ask("account", "add", GATE, "--service")
+    done = house.run("account", "set-upstream", GATE, "--login", GATE, "--secret-file", "-", stdin=f"{OWN}\n")
+    assert done.exit_code == 0, done.stderr
+    with running_gate(house) as serving:
+        serving.mint(ALICE, "stored too")
+        assert postfix.wait_for(ALICE, "New app password: stored too")["Return-Path"] == f"<{GATE}>"
+        assert OWN not in serving.log.text
 
 
 def test_the_demos_mailboxes_get_them_and_begin_without(tmp_path):
