@@ -52,6 +52,7 @@ class Ports:
     submissions: int = 1465
     submission: int = 1587
     https: int = 8443
+    portal: int = 8444
 
     def at(self, bind: str) -> dict[str, str]:
         """Give the keys of `[listen]` with address and port."""
@@ -172,6 +173,8 @@ def adapted_text(text: str, *, names: Sequence[str], bind: str, ports: Ports) ->
     The first of `names` is the public one. Raises ScaffoldError when a line is not as `config_text` wrote it.
     """
     listen = {key: f'["{place}"]' for key, place in ports.at(bind).items()}
+    if not re.search(r"^portal = ", text, flags=re.MULTILINE):  # written before there was a portal
+        text = re.sub(r"^(https = .*)$", r'\1\nportal = [""]', text, count=1, flags=re.MULTILINE)
     for key, value in {"public_host": f'"{names[0]}"', "names": f"[{_quoted(names)}]", **listen}.items():
         text, found = re.subn(_LINE.format(key=key), rf"\g<1>{value}", text, count=1, flags=re.MULTILINE)
         if not found:
@@ -260,6 +263,7 @@ imap = ["$imap"]    # STARTTLS, demanded before any sign-in; the usual port is 1
 submissions = ["$submissions"]    # sending mail, TLS from the first octet; the usual port is 465
 submission = ["$submission"]    # sending mail, STARTTLS demanded before any sign-in; the usual port is 587
 https = ["$https"]    # contacts and calendars; the usual port is 443
+portal = ["$portal"]    # the web pages where people make app passwords; [portal] can put them on port 443 too
 """)
 _EMBEDDED: Final = """\
 # The servers behind the gate. "embedded" is a small one built in, for trying things out.

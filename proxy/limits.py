@@ -334,3 +334,18 @@ MAIL_GIVE_UP_S: Final = 3 * 86_400
 """What could not be sent for so long is dropped; an invitation has ended by then."""
 EXPIRY_SCAN_S: Final = 3_600.0
 """Between two looks for app passwords that expire soon."""
+
+# --- the portal -------------------------------------------------------------------------------------
+
+PORTAL_REQUEST_S: Final = 20.0
+"""From the end of an answer, or of the handshake, to the next whole head: browsers keep connections open."""
+PORTAL_BODY_S: Final = 20.0
+"""For a form to come; the longest is a few thousand octets."""
+PORTAL_FORM_OCTETS: Final = 65_536
+PORTAL_TARGET_OCTETS: Final = 4_096
+"""Of a request's target: what a provider sends a browser back with is the longest."""
+PORTAL_FIELD_OCTETS: Final = 8_190
+PORTAL_FIELDS: Final = 64
+"""Browsers send some twenty."""
+PORTAL_UNSENT_OCTETS: Final = 65_536
+"""Of answers; above it the handler waits for the client."""

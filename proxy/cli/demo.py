@@ -35,6 +35,7 @@ _PORTS: Final = {
     "smtps": (1465, "Submission with TLS"),
     "submission": (1587, "Submission with STARTTLS"),
     "https": (8443, "Contacts and calendars"),
+    "portal": (8444, "The web portal"),
 }
 
 
@@ -44,6 +45,7 @@ _OPTIONS: Final = {
     "submissions": "smtps",
     "submission": "submission",
     "https": "https",
+    "portal": "portal",
 }
 """The keys of `[listen]` and the words of the options, which are those of the ready file."""
 
@@ -157,6 +159,7 @@ def ready_facts(folder: DemoFolder, host: str, bound: Bound) -> dict[str, Any]:
         "host": host,
         **{f"{option}_port": getattr(bound, kind)[0] for kind, option in _OPTIONS.items()},
         "dav_url": f"https://{joined(host, bound.https[0])}/",
+        "portal_url": f"https://{joined(host, bound.portal[0])}/",
         "ca_file": str(folder.ca_file),
         "config": str(folder.config),
         "accounts": entries(folder),

@@ -19,6 +19,9 @@ def _lines(folder: DemoFolder, facts: dict[str, Any]) -> Iterator[str]:
     yield ""
     yield "Wicketgate demo. Ctrl-C ends it; everything stays in " + str(folder.path)
     yield ""
+    yield f"The portal, where people make and revoke their own app passwords: {facts['portal_url']}"
+    yield "  sign in as one of the accounts below, with its primary password and a code of its second factor"
+    yield ""
     yield from _servers(facts)
     for account in folder.accounts:
         yield ""

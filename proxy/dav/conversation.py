@@ -62,7 +62,9 @@ class Conversation:
         self._sign_in_limit.within(self.settings.sign_in_s)
         try:
             with self.ports.registry.stranger(self._stop):
-                await connection.secure_as_server(self.settings.tls(), timeout_s=self.settings.handshake_s)
+                if not connection.secure:
+                    tls = self.settings.tls()
+                    await connection.secure_as_server(tls, timeout_s=self.settings.handshake_s)
                 await self._converse()
         except ConnectionLost as lost:
             self.sessions.ending(end_of(lost), str(lost))

@@ -22,6 +22,7 @@ from proxy.net import dial
 from proxy.net.channel import Channel, ConnectionLost, PlainChannel, Truncated, shared_buffer
 from proxy.net.proxy_header import Ends, Header
 from proxy.net.ready import wake
+from proxy.net.tls import asked_name
 from proxy.net.tls_channel import TlsChannel
 from scopes.model import IPAddress
 
@@ -111,6 +112,11 @@ class Connection:
     def alpn(self) -> str | None:
         """The application protocol chosen by TLS (RFC 7301)."""
         return self.channel.tls.selected_alpn_protocol() if isinstance(self.channel, TlsChannel) else None
+
+    @property
+    def asked_for(self) -> str | None:
+        """The server's name that the client asked for in TLS (RFC 6066 §3), in lower case."""
+        return asked_name(self.channel.tls) if isinstance(self.channel, TlsChannel) else None
 
     @property
     def tls_version(self) -> str | None:

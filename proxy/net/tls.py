@@ -14,6 +14,11 @@ import stat
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
+from weakref import WeakKeyDictionary
+
+_ASKED: Final[WeakKeyDictionary[ssl.SSLObject, str]] = WeakKeyDictionary()
+"""The names clients have asked for, while their connections live."""
 
 
 class CertificateProblem(Exception):  # noqa: N818 - a problem to be shown to the administrator
@@ -44,6 +49,11 @@ def server_context(certificates: Sequence[CertificateFiles], alpn: Sequence[str]
     }
     contexts[0].sni_callback = lambda tls, name, _: _choose(named, tls, name)
     return contexts[0]
+
+
+def asked_name(tls: ssl.SSLObject) -> str | None:
+    """Give the name a client asked for (RFC 6066 §3), in lower case; None where it named none."""
+    return _ASKED.get(tls)
 
 
 def client_context(ca_file: Path | None = None, shown: CertificateFiles | None = None) -> ssl.SSLContext:
@@ -102,6 +112,7 @@ def _choose(named: dict[str, ssl.SSLContext], tls: ssl.SSLObject, name: str | No
     """Pick by exact name, then by the wildcard of its parent (RFC 6066 §3, RFC 9525 §6.3)."""
     if name is None:
         return
+    _ASKED[tls] = name.lower().rstrip(".")
     asked = name.lower().rstrip(".")
     context = named.get(asked) or named.get("*." + asked.partition(".")[2])
     if context is not None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Final
 
+from auth.hashing import Hasher
 from auth.seal import KeyRing
 from auth.store.store import Store
 from config.models import Config
@@ -21,12 +23,16 @@ from proxy.imap.ports import Settings as ImapSettings
 from proxy.letters.words import From
 from proxy.net.certificates import Certificates
 from proxy.net.tls import CertificateFiles
+from proxy.portal.front_end import PortalFrontEnd
 from proxy.ports import Ports
 from proxy.server.behind import dav_upstream, imap_upstream, submission_upstream
 from proxy.server.built_in import BuiltIn
-from proxy.server.listening import Handler
+from proxy.server.listening import Bound, Handler
 from proxy.server.mailing import Mailing, Route
+from proxy.server.portal import House as PortalHouse
+from proxy.server.portal import by_host, portal_of
 from proxy.server.providers import Memories, safes_of
+from proxy.sessions import Registry
 from proxy.smtp.data import BareNewlines
 from proxy.smtp.front_end import SubmissionFrontEnd
 from proxy.smtp.offer import Extra, Offer, extras_of_all
@@ -53,6 +59,10 @@ class Foundation:
     keys: KeyRing
     built_in: BuiltIn
     mailing: Mailing
+    hasher: Hasher
+    registry: Registry
+    bound: Callable[[], Bound]
+    """The ports that answer by now."""
     alerts: Alerts = field(default_factory=Alerts)
     """What apps were warned of by IMAP."""
     memories: Memories = field(default_factory=dict)
@@ -76,7 +86,7 @@ async def front_ends(config: Config, stack: AsyncExitStack, base: Foundation) ->
     safes = safes_of(config, base.store, base.keys, base.memories)
     for tokens in safes.tokens.values():
         stack.push_async_callback(tokens.close)
-    house = House(host=config.server.public_host, portal_url=config.server.portal_url)
+    house = House(host=config.server.public_host, portal_url=config.portal_url)
     handlers: dict[str, Handler] = {}
     if (imap := await imap_upstream(config, built_in, safes)) is not None:
         settings = ImapSettings(house=house, tls=lambda: certificates.context(_IMAP), alerts=base.alerts)
@@ -90,14 +100,34 @@ async def front_ends(config: Config, stack: AsyncExitStack, base: Foundation) ->
         if config.mail is not None:
             writer = From(host=config.server.public_host, portal_url=config.portal_url)
             base.mailing.offer(Route(sender=config.mail.sender, writer=writer, upstream=smtp), stack)
+    portal = _portal(config, base) if config.serves_portal else None
+    if portal is not None:
+        handlers["portal"] = portal.handle
     if (dav := await dav_upstream(config, built_in, stack)) is not None:
-        authorities = Authorities(config.tls.covers)
+        covers, other = config.tls.covers, config.portal.host
+        authorities = Authorities(lambda host: covers(host) and host != other)
         wall = Wall(dav.ask, authorities=authorities, served=_served(config))
         told = DavSettings(
             house=house, tls=lambda: certificates.context(_HTTP), is_ours=authorities.__contains__
         )
         handlers["https"] = DavFrontEnd(ports, dav, wall, told).handle
+        if portal is not None and other is not None:
+            handlers["https"] = by_host(config, portal, handlers["https"], certificates)
     return handlers
+
+
+def _portal(config: Config, base: Foundation) -> PortalFrontEnd:
+    """Make the portal on what the process has."""
+    house = PortalHouse(
+        ports=base.ports,
+        registry=base.registry,
+        store=base.store,
+        keys=base.keys,
+        hasher=base.hasher,
+        certificates=base.certificates,
+        bound=base.bound,
+    )
+    return portal_of(config, house)
 
 
 def _submission(config: Config, house: House, certificates: Certificates, store: Store) -> SubmissionSettings:

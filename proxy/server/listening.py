@@ -32,6 +32,7 @@ class Bound:
     submissions: tuple[int, ...] = ()
     submission: tuple[int, ...] = ()
     https: tuple[int, ...] = ()
+    portal: tuple[int, ...] = ()
 
     def __str__(self) -> str:
         return " ".join(f"{kind.name}={getattr(self, kind.name)}" for kind in fields(self))

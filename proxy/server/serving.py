@@ -87,6 +87,7 @@ async def _start(config: Config, stack: AsyncExitStack, stop: Stop, rereading: R
     ports = Ports(
         gate=Gate(store, hasher, keys, throttle), registry=registry, recorder=activity, strangers=strangers
     )
+    listening = Listening(strangers)
     base = Foundation(
         config=config,
         ports=ports,
@@ -94,10 +95,12 @@ async def _start(config: Config, stack: AsyncExitStack, stop: Stop, rereading: R
         store=store,
         keys=keys,
         built_in=BuiltIn(config, stack, store),
+        hasher=hasher,
+        registry=registry,
+        bound=lambda: listening.bound,
         mailing=Mailing(Outbox(store, keys, time.time), Identities(store, keys, time.time)),
     )
     first = Generation(config, AsyncExitStack())
-    listening = Listening(strangers)
     reloader = Reloader(base, listening, first, rereading)
     stack.push_async_callback(reloader.close)
     handlers = await front_ends(config, first.stack, base)

@@ -23,8 +23,8 @@ from support.office import raw
 from support.running import ANY_PORT
 
 LOCAL = "127.0.0.1"
-PORTS = Ports(imaps=2993, imap=2143, submissions=2465, submission=2587, https=2443)
-BOUND = Bound(imaps=(1,), imap=(2,), submissions=(3,), submission=(4,), https=(5,))
+PORTS = Ports(imaps=2993, imap=2143, submissions=2465, submission=2587, https=2443, portal=2444)
+BOUND = Bound(imaps=(1,), imap=(2,), submissions=(3,), submission=(4,), https=(5,), portal=(6,))
 
 
 def opened(path: Path, *hosts: str, bind: str = LOCAL) -> DemoFolder:

@@ -60,7 +60,9 @@ async def test_parts_that_are_taken_down_are_no_fault():
 
 async def test_a_server_that_lost_a_part_closes_everything_and_says_so(tmp_path):
     config = load(
-        init_dir(tmp_path / "gate", ports=Ports(imaps=0, imap=0, submissions=0, submission=0, https=0))
+        init_dir(
+            tmp_path / "gate", ports=Ports(imaps=0, imap=0, submissions=0, submission=0, https=0, portal=0)
+        )
     )
     await make_store(config)
 

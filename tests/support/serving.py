@@ -112,7 +112,7 @@ def answer(process: "subprocess.Popen[str]") -> Any:
 
 def make_gate(folder: Path, upstream: str = _BUILT_IN) -> House:
     """Make a configuration with free ports and cheap hashes; these lines describe the upstream."""
-    file = init_dir(folder, ports=Ports(imaps=0, imap=0, submissions=0, submission=0, https=0))
+    file = init_dir(folder, ports=Ports(imaps=0, imap=0, submissions=0, submission=0, https=0, portal=0))
     before, built_in, after = file.read_text("utf-8").partition(f"\n{_BUILT_IN}\n")
     assert built_in, "the first configuration reads otherwise by now"
     file.write_text(f"{before}\n{upstream}\n{after}{_CHEAP}", "utf-8")

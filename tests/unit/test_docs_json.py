@@ -129,7 +129,7 @@ def test_the_ready_file_holds_the_fields_that_are_described(
         email=ALICE, primary=Secret("p"), totp_secret=Secret("t"), app_passwords=(password,)
     )
     folder = DemoFolder(path=tmp_path, accounts=(account,))
-    bound = Bound(imaps=(1,), imap=(2,), submissions=(3,), submission=(4,), https=(5,))
+    bound = Bound(imaps=(1,), imap=(2,), submissions=(3,), submission=(4,), https=(5,), portal=(6,))
     facts = ready_facts(folder, "localhost", bound)
     assert [set(facts)] == described["The demo's ready file"]
     assert set(facts["accounts"][0]) == {"email", "primary_password", "totp_secret", "app_passwords"}

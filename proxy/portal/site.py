@@ -1,0 +1,257 @@
+"""Requests to pages: the guard, the session, the route, and what becomes of everything that may go wrong.
+
+A page is asked only by who may see it. What a page cannot do is said on its form again; an outage is a page
+that says so and means nothing else; what nobody foresaw is a number, which stands in the log with its place.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import re
+import secrets
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Final
+from urllib.parse import parse_qs, quote, urlencode
+
+from aiohttp import web
+
+from auth.accounts import AccountError
+from auth.deed import Problem
+from auth.fault import fault
+from auth.hashing import Busy
+from auth.lifetimes import FRESH_S
+from auth.portal_sessions import PortalSession
+from auth.primaries import PrimaryOutage
+from auth.secret import Secret
+from auth.store.errors import StoreUnavailable
+from auth.store.rows import Stage
+from proxy.limits import PORTAL_BODY_S, PORTAL_FORM_OCTETS
+from proxy.portal import guard, rendering
+from proxy.portal.guard import Stopped
+from proxy.portal.pages import second_factor, sign_in
+from proxy.portal.ports import PortalPorts
+from proxy.portal.said import SAID
+from proxy.portal.visit import Route, Visit
+
+log = logging.getLogger(__name__)
+
+_SAID: Final = "said"
+_FORM: Final = "application/x-www-form-urlencoded"
+_FIELDS: Final = 200
+"""In one form; the longest has some thirty."""
+_NEXT: Final = {Stage.CODE: sign_in.CODE, Stage.ENROL: sign_in.SECOND_FACTOR, Stage.IN: sign_in.HOME}
+ROUTES: Final[tuple[Route, ...]] = (
+    *sign_in.ROUTES,
+    *second_factor.ROUTES,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A route, and what stands in its braces."""
+
+    route: Route
+    match: Mapping[str, str]
+
+
+class Table:
+    """The routes, those with the fewest braces first."""
+
+    def __init__(self, routes: Iterable[Route]) -> None:
+        ordered = sorted(routes, key=lambda route: route.path.count("{"))
+        self._routes = [(re.compile(_pattern(route.path)), route) for route in ordered]
+
+    def find(self, method: str, path: str) -> Found | None:
+        """Give the route of a path. Raises Stopped where it takes other methods alone."""
+        there = False
+        for pattern, route in self._routes:
+            if (matched := pattern.fullmatch(path)) is not None:
+                if route.method == method:
+                    return Found(route, matched.groupdict())
+                there = True
+        if there:
+            raise Stopped(405, "nothing here is done that way")
+        return None
+
+
+def _pattern(path: str) -> str:
+    parts = re.split(r"\{(\w+)\}", path)
+    return "".join(re.escape(part) if n % 2 == 0 else f"(?P<{part}>[^/]+)" for n, part in enumerate(parts))
+
+
+class Site:
+    """Answers requests; `handle` is aiohttp's handler."""
+
+    def __init__(
+        self, ports: PortalPorts, is_ours: Callable[[str], bool], routes: Iterable[Route] = ROUTES
+    ) -> None:
+        """`is_ours` tells of `host` or `host:port`, in lower case, whether browsers may mean us by it."""
+        self._ports = ports
+        self._is_ours = is_ours
+        self._table = Table(routes)
+
+    async def handle(self, request: web.BaseRequest, where: str) -> tuple[web.StreamResponse, Visit | None]:
+        """Answer one request from the address `where`. Raises nothing but CancelledError."""
+        visit = None
+        try:
+            guard.check_head(request, self._is_ours)
+            method = "GET" if request.method == "HEAD" else request.method
+            if method == "GET" and request.path in rendering.STATIC:
+                file = rendering.STATIC[request.path]
+                return self._dressed(file.answer(request.headers.get("If-None-Match"))), None
+            visit = await self._visit(request, where)
+            response = await self._answer(method, visit)
+        except Exception as trouble:  # noqa: BLE001 - each has its page
+            response = self._trouble(trouble)
+        if visit is not None:
+            await self._leave(visit, response)
+        return self._dressed(response), visit
+
+    async def _visit(self, request: web.BaseRequest, where: str) -> Visit:
+        held = guard.token_of(request)
+        form = await _form(request) if request.method == "POST" else {}
+        session = None if held is None else await self._ports.accounts.portal.look(held)
+        visit = Visit(
+            ports=self._ports,
+            path=request.path,
+            match={},
+            query=dict(request.query.items()),
+            query_string=request.rel_url.raw_query_string,
+            where=where,
+            now=self._ports.now(),
+            token=held or guard.new_token(),
+            held=session,
+            turned=held is None,
+            form={name: values[-1] for name, values in form.items()},
+            forms=form,
+        )
+        if request.method == "POST":
+            guard.check_form(visit.form, held)
+        return visit
+
+    async def _answer(self, method: str, visit: Visit) -> web.Response:
+        found = self._table.find(method, visit.path)
+        if found is None:
+            return visit.page("gone.html", status=404)
+        if (elsewhere := _elsewhere(found.route, visit)) is not None:
+            return elsewhere
+        visit.match = found.match
+        visit.news = await self._news(method, visit)
+        try:
+            return await found.route.handler(visit)
+        except AccountError as error:
+            return await self._again(error, method, visit)
+
+    async def _again(self, error: AccountError, method: str, visit: Visit) -> web.Response:
+        """Show the page of a form again, with what is wrong."""
+        match error.problem:
+            case Problem.SESSION_ENDED:
+                visit.leave()
+                return visit.go(f"{sign_in.SIGN_IN}?said=ended")
+            case Problem.PROOF_NEEDED:
+                return visit.go(_confirm(visit.path))
+        visit.problem = error
+        shown = self._table.find("GET", visit.path) if method == "POST" and self._shows(visit.path) else None
+        if shown is None:
+            return visit.page("problem.html")
+        try:
+            return await shown.route.handler(visit)
+        except AccountError:
+            return visit.page("problem.html")
+
+    def _shows(self, path: str) -> bool:
+        try:
+            return self._table.find("GET", path) is not None
+        except Stopped:
+            return False
+
+    async def _news(self, method: str, visit: Visit) -> str:
+        """Give what the page before has done: by the session, or by one of two words in the address."""
+        if method != "GET":
+            return ""
+        if visit.held is None or visit.held.stage is Stage.CODE:
+            return SAID[visit.query["said"]] if visit.query.get("said") in {"signed-out", "ended"} else ""
+        kept = await visit.kept(_SAID)
+        if kept is None:
+            return ""
+        await visit.keep(_SAID, None)
+        return SAID.get(kept.reveal(), "")
+
+    async def _leave(self, visit: Visit, response: web.StreamResponse) -> None:
+        """Keep what is to be said next, and the cookie."""
+        if visit.to_say is not None and not visit.left:
+            try:
+                await visit.keep(_SAID, Secret(visit.to_say))
+            except (AccountError, StoreUnavailable):
+                log.warning("portal what was done could not be kept for the next page")
+        if visit.left:
+            guard.set_cookie(response, None)
+        elif visit.turned:
+            guard.set_cookie(response, visit.token)
+
+    def _trouble(self, trouble: Exception) -> web.Response:
+        host = self._ports.endpoints().host
+        match trouble:
+            case Stopped(status, why):
+                return rendering.html("stopped.html", {"why": why, "host": host}, status=status)
+            case PrimaryOutage():
+                return rendering.html("away.html", {"what": "mail server", "host": host}, status=503)
+            case StoreUnavailable() | Busy():
+                log.warning("portal unavailable cause=%s", type(trouble).__name__)
+                return rendering.html("away.html", {"what": "server", "host": host}, status=503)
+        number = secrets.token_hex(4)
+        log.error("portal fault number=%s cause=%s", number, fault(trouble))
+        return rendering.html("fault.html", {"number": number, "host": host}, status=500)
+
+    @staticmethod
+    def _dressed(response: web.StreamResponse) -> web.StreamResponse:
+        for name, value in guard.HEADERS.items():
+            response.headers.setdefault(name, value)
+        return response
+
+
+def _elsewhere(route: Route, visit: Visit) -> web.Response | None:
+    """Send who is not where the page is; None for who is."""
+    if route.stage is None:
+        return None
+    if visit.held is None:
+        then = (
+            f"?{urlencode({'then': visit.path})}" if route.method == "GET" and route.stage is Stage.IN else ""
+        )
+        return visit.go(f"{sign_in.SIGN_IN}{then}")
+    if visit.held.stage not in (route.stage, route.also):
+        return visit.go(_NEXT[visit.held.stage])
+    if route.fresh and visit.held.stage is Stage.IN and not _is_fresh(visit.held, visit.now):
+        return visit.go(_confirm(visit.path))
+    return None
+
+
+def _is_fresh(held: PortalSession, now: float) -> bool:
+    """Whether to show a form that needs a fresh proof; the deed itself looks again."""
+    return held.proved_at is not None and now - held.proved_at < FRESH_S
+
+
+def _confirm(path: str) -> str:
+    return f"{sign_in.CONFIRM}?then={quote(path)}"
+
+
+async def _form(request: web.BaseRequest) -> dict[str, list[str]]:
+    """Read the form of a POST. Raises Stopped."""
+    if request.content_type != _FORM:
+        raise Stopped(415, "this is not a form")
+    body = bytearray()
+    try:
+        async with asyncio.timeout(PORTAL_BODY_S):
+            async for chunk in request.content.iter_any():
+                body += chunk
+                if len(body) > PORTAL_FORM_OCTETS:
+                    raise Stopped(413, "what was typed is too long")
+        return parse_qs(
+            body.decode("utf-8"), keep_blank_values=True, strict_parsing=bool(body), max_num_fields=_FIELDS
+        )
+    except TimeoutError:
+        raise Stopped(408, "the form did not arrive in time") from None
+    except ValueError:
+        raise Stopped(400, "the form cannot be read") from None
