@@ -41,6 +41,7 @@ from auth.enrolment import SecondFactor
 from auth.hashing import Hasher
 from auth.identities import Identities
 from auth.ids import new_id
+from auth.invitations import Invitations
 from auth.minting import MOST_ACTIVE, Mint, Terms
 from auth.oauth_tokens import OAuthTokens
 from auth.portal_sessions import PortalSessions
@@ -104,6 +105,8 @@ class Accounts:
         signing_in = SigningIn(store, self._prover, keys, book, now)
         self.portal = PortalSessions(store, self._prover, self._second_factor, book, signing_in)
         """Who is signed in at the portal."""
+        self.invitations = Invitations(store, self._prover, keys, book, now)
+        """By which people come in for the first time."""
         self.senders = Senders(store, now)
         """What accounts may send as."""
         self.identities = Identities(store, keys, now)

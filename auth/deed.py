@@ -69,6 +69,7 @@ class Problem(StrEnum):
     """Primary password or code: which one is not said."""
     TOO_MANY_TRIES = "too many tries"
     SESSION_ENDED = "session ended"
+    INVITATION_ENDED = "invitation ended"
     CHANGED_MEANWHILE = "changed meanwhile"
     WRONG_NEW_CODE = "wrong new code"
     ALREADY_ENROLLED = "already enrolled"

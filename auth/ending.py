@@ -12,7 +12,7 @@ from typing import Final
 
 from auth.checks import folded
 from auth.deed import AccountError, Actor, Mark, Problem, Revocation, audit_entry, to_type
-from auth.store import deeds, portal_sessions, queries, successors
+from auth.store import deeds, invitations, portal_sessions, queries, successors
 from auth.store.rows import AccountRow, AppPasswordRow, ChangeKind, RevokedWhy
 from auth.store.store import Tx
 
@@ -34,10 +34,12 @@ def end_all(
     """Revoke every app password of the account and conclude the deed named in `mark`.
 
     Its sessions at the portal end too, but the one of the digest `keep`; unless app passwords are all it is
-    about.
+    about. So does an invitation, unless the primary password is all it is about.
     """
     if mark.deed is not ChangeKind.ALL_REVOKED:
         portal_sessions.end(tx, account.id, keep)
+    if mark.deed is not ChangeKind.PRIMARY_CHANGED:  # one that a mail server keeps is proved all the same
+        invitations.end(tx, account.id)
     ended = deeds.revoke(tx, account.id, at, WHY[mark.deed])
     counted = f"{len(ended)} app password{'' if len(ended) == 1 else 's'} revoked"
     said = Mark(deed=mark.deed, detail=", ".join(filter(None, (mark.detail, counted))))

@@ -29,7 +29,7 @@ from auth.ending import end_all
 from auth.proving import Claim, Prover, account_named
 from auth.seal import KeyRing
 from auth.secret import Secret
-from auth.store import deeds, portal_sessions, proofs
+from auth.store import deeds, invitations, portal_sessions, proofs
 from auth.store.rows import AccountRow, ChangeKind
 from auth.store.store import Store, Tx
 
@@ -99,6 +99,7 @@ class SecondFactor:
         seed = self._keys.seal(new.enrolment.seed, seed_binding(account.id))
         proofs.set_seed(tx, account.id, seed, new.step)
         self._put_codes(tx, account, new.codes)
+        invitations.end(tx, account.id)
         kind = ChangeKind.SECOND_FACTOR_REPLACED if replaced else ChangeKind.SECOND_FACTOR_ENROLLED
         mark = Mark(deed=kind, detail=claim.how)
         deeds.conclude(tx, audit_entry(actor, account, int(self._now()), mark))

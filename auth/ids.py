@@ -11,6 +11,7 @@ import string
 from typing import Final
 
 ACCOUNT: Final = "ac_"
+INVITATION: Final = "in_"
 APP_PASSWORD: Final = "ap_"  # noqa: S105 - a prefix
 
 _OCTETS: Final = 10

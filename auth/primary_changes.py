@@ -27,7 +27,7 @@ from auth.ending import end_all
 from auth.proving import Claim, Prover, account_named
 from auth.secret import Secret
 from auth.session_book import SessionBook, Step
-from auth.store import deeds
+from auth.store import deeds, invitations
 from auth.store import portal_sessions as rows
 from auth.store.rows import AccountRow, ChangeKind, Stage
 from auth.store.store import Store, Tx
@@ -63,6 +63,7 @@ class PrimaryChanges:
                 raise disabled(account.email)
             deeds.set_primary(tx, account.id, stored, key_id)
             self._prover.tries.forget(tx, account)
+            invitations.end(tx, account.id)
             opened = self._turned(tx, claim)
             keep = None if opened is None else token_digest(opened.token)
             mark = Mark(deed=ChangeKind.PRIMARY_CHANGED, detail=claim.how)

@@ -123,6 +123,12 @@ def settle(tx: Tx, notice_id: int, sent_at: int | None) -> None:
     _write(tx, notice_id, sent_at=sent_at, next_at=None, facts="{}")
 
 
+def withdraw(tx: Tx, account_id: str, kind: NoticeKind) -> None:
+    """Give up what of this kind was not sent to an account yet: it is true no more."""
+    those = (notice.c.account_id == account_id) & (notice.c.kind == kind.value)
+    tx.execute(update(notice).where(those, notice.c.next_at.is_not(None)).values(next_at=None, facts="{}"))
+
+
 def settle_all(tx: Tx) -> None:
     """Give up what was not sent: in a restored copy nobody knows what was sent since."""
     tx.execute(update(notice).where(notice.c.next_at.is_not(None)).values(next_at=None, facts="{}"))
