@@ -62,12 +62,11 @@ def check_head(request: web.BaseRequest, is_ours: Callable[[str], bool]) -> None
     if len(names) > PORTAL_FIELDS or any(names.count(name) > 1 for name in _ONCE):
         raise Stopped(400, "the request repeats what must be said once")
     hosts = [bytes(value).decode("latin-1") for name, value in request.raw_headers if name.lower() == b"host"]
-    target = request.path_qs if request.rel_url.raw_path.startswith("/") else ""
-    if len(request.raw_path if hasattr(request, "raw_path") else target) > PORTAL_TARGET_OCTETS:
+    if len(request.raw_path) > PORTAL_TARGET_OCTETS:
         raise Stopped(414, "the address is too long")
     if not hosts or not is_ours(hosts[0].lower()):
         raise Stopped(421, "this is not the server of that name")
-    if not target or request.rel_url.is_absolute():
+    if not request.raw_path.startswith("/") or request.raw_path.startswith("//"):
         raise Stopped(400, "the address must begin with a path")
     if request.method not in _METHODS:
         raise Stopped(405, "nothing here is done that way")

@@ -107,12 +107,18 @@ class Visit:
             "csrf_token": form_token(self.token),
             "path": self.path,
             "problem": self.problem,
+            "hint": _hint(self.problem),
             "said": self.news,
             "signed_in": signed_in,
             "who": self.held.account.email if self.held is not None and signed_in else "",
             "host": self.ports.endpoints().host,
         }
         return rendering.html(template, common | facts, status=status)
+
+
+def _hint(problem: AccountError | None) -> str:
+    """Give what to do; one that names a command is for whoever has a command line."""
+    return "" if problem is None or "wicketgate " in problem.hint else problem.hint
 
 
 Handler = Callable[[Visit], Awaitable[web.Response]]
