@@ -41,6 +41,7 @@ from auth.enrolment import SecondFactor
 from auth.hashing import Hasher
 from auth.identities import Identities
 from auth.ids import new_id
+from auth.importing import Importing
 from auth.invitations import Invitations
 from auth.minting import MOST_ACTIVE, Mint, Terms
 from auth.oauth_tokens import OAuthTokens
@@ -111,6 +112,8 @@ class Accounts:
         """What accounts may send as."""
         self.identities = Identities(store, keys, now)
         """Who accounts are at the upstreams."""
+        self.importing = Importing(store, self.identities, now)
+        """Many people at once."""
         self.oauth_tokens = OAuthTokens(store, keys, now)
         """What their owners have authorised at providers."""
         self.connecting = Connecting(store, self._prover, self.identities, self.oauth_tokens)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from enum import Enum, auto
 from typing import Final
 
 from auth.deed import AccountError, Actor, Mark, Problem, audit_entry, to_type
@@ -17,6 +18,7 @@ from auth.seal import Binding, KeyRing
 from auth.secret import Secret
 from auth.store import deeds
 from auth.store import identities as rows
+from auth.store.identities import Kept
 from auth.store.rows import AccountRow, ChangeKind
 from auth.store.store import Store, Tx
 from scopes.model import Identity, IdentityKind, Service
@@ -35,6 +37,15 @@ class Known:
     identities: Mapping[Service, Identity]
     set_at: Mapping[Service, int] = field(default_factory=dict)
     """When each was last written; seconds since 1970-01-01 UTC."""
+
+
+class Said(Enum):
+    """What the store says of an account at a server behind, beside something else."""
+
+    LESS = auto()
+    """Nothing, or the login alone where the other one has a secret with it."""
+    THE_SAME = auto()
+    OTHERWISE = auto()
 
 
 class Identities:
@@ -79,14 +90,33 @@ class Identities:
     ) -> Known:
         """Write identities, all with one secret, as the last step of a deed; one audit line tells of all."""
         at = int(self._now())
-        for service, identity in wanted.items():
-            sealed = None if secret is None else self._keys.seal(secret, _binding(account.id, service))
-            rows.put(tx, account.id, service, identity, sealed, at)
-        detail = ", ".join(f"{service}: {each.kind} as {each.login}" for service, each in wanted.items())
-        entry = audit_entry(actor, account, at, Mark(deed=ChangeKind.UPSTREAM_SET, detail=detail))
+        rows.put_all(tx, [self.sealed(account.id, *each, secret) for each in wanted.items()], at)
+        entry = audit_entry(actor, account, at, set_mark(wanted))
         after = _known(tx, account)
         deeds.conclude(tx, entry)
         return after
+
+    def all_kept(self, tx: Tx) -> dict[tuple[str, Service], Kept]:
+        """Give who every account is, by account id and service."""
+        return {(each.account_id, each.service): each for each in rows.all_kept(tx)}
+
+    def compare(self, kept: Kept | None, identity: Identity, secret: Secret | None) -> Said:
+        """Compare what is kept with what might be. Raises UnknownKey and UnsealError."""
+        if kept is None:
+            return Said.LESS
+        if kept.identity != identity:
+            just_a_login = kept.identity == Identity(login=identity.login)
+            stored = identity.kind is IdentityKind.STORED
+            return Said.LESS if just_a_login and stored else Said.OTHERWISE
+        there = None
+        if kept.sealed is not None:
+            there = self._keys.unseal(kept.sealed, _binding(kept.account_id, kept.service))
+        return Said.THE_SAME if there == secret else Said.OTHERWISE
+
+    def sealed(self, account_id: str, service: Service, identity: Identity, secret: Secret | None) -> Kept:
+        """Seal what is to be kept."""
+        box = None if secret is None else self._keys.seal(secret, _binding(account_id, service))
+        return Kept(account_id=account_id, service=service, identity=identity, sealed=box)
 
     async def clear(self, name: str, service: Service, actor: Actor) -> Known:
         """Let the account be who the config says at the upstream of a service."""
@@ -105,6 +135,12 @@ class Identities:
             return after
 
         return await self._store.write(deed)
+
+
+def set_mark(wanted: Mapping[Service, Identity]) -> Mark:
+    """Say what was set, for the audit trail."""
+    detail = ", ".join(f"{service}: {each.kind} as {each.login}" for service, each in wanted.items())
+    return Mark(deed=ChangeKind.UPSTREAM_SET, detail=detail)
 
 
 def check_login(login: str) -> None:

@@ -72,7 +72,8 @@ class Server(Section):
         plain = value is None or (value.isascii() and value.isprintable() and " " not in value)
         if not plain or (value is not None and not value.startswith("https://")):
             raise wrong("is not a web address", 'write it as in "https://apps.example.org/"')
-        return value
+        no_path = value is not None and "/" not in value.removeprefix("https://")
+        return f"{value}/" if no_path else value
 
 
 class Certificate(Section):

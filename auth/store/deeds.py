@@ -6,6 +6,8 @@ line and then numbers the change: a deed, its audit line and its number are comm
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from sqlalchemy import delete, insert, update
 
 from auth.store import feed, identities, news
@@ -23,21 +25,34 @@ def conclude(tx: Tx, entry: AuditEntry, ended: tuple[str, ...] = ()) -> FeedMark
     written down to be told.
     """
     news.tell(tx, entry, ended)
-    tx.execute(
-        insert(audit).values(
-            at=entry.at,
-            actor_kind=entry.actor_kind,
-            actor_name=entry.actor_name,
-            actor_where=entry.where,
-            deed=entry.deed.value,
-            account_id=entry.account_id,
-            email=entry.email,
-            app_password_id=entry.app_password_id,
-            label=entry.label,
-            detail=entry.detail,
-        )
-    )
+    tx.execute(insert(audit).values(**_line(entry)))
     return feed.advance(tx, entry.deed, entry.account_id, ended)
+
+
+def conclude_many(tx: Tx, entries: Sequence[AuditEntry]) -> FeedMark | None:
+    """Write the audit lines of one deed about many accounts, which is one change; without any it is none.
+
+    Nothing comes after it. It is no news for owners, and ends no app password.
+    """
+    if not entries:
+        return None
+    tx.execute(insert(audit), [_line(entry) for entry in entries])
+    return feed.advance(tx, entries[0].deed, "", ())
+
+
+def _line(entry: AuditEntry) -> dict[str, object]:
+    return {
+        "at": entry.at,
+        "actor_kind": entry.actor_kind,
+        "actor_name": entry.actor_name,
+        "actor_where": entry.where,
+        "deed": entry.deed.value,
+        "account_id": entry.account_id,
+        "email": entry.email,
+        "app_password_id": entry.app_password_id,
+        "label": entry.label,
+        "detail": entry.detail,
+    }
 
 
 # --- accounts -----------------------------------------------------------------------------------------------
@@ -45,25 +60,29 @@ def conclude(tx: Tx, entry: AuditEntry, ended: tuple[str, ...] = ()) -> FeedMark
 
 def insert_account(tx: Tx, row: AccountRow) -> None:
     """Write a new account with its names; the caller has seen that they are free."""
-    tx.execute(
-        insert(account).values(
-            id=row.id,
-            email=row.email,
-            is_service=row.is_service,
-            created_at=row.created_at,
-            primary_hash=row.primary_hash,
-            primary_key_id=row.primary_key_id,
-            version=row.version,
-        )
-    )
-    insert_name(tx, row.id, row.email, is_email=True)
-    for alias in row.aliases:
-        insert_name(tx, row.id, alias, is_email=False)
+    insert_accounts(tx, [row])
+
+
+def insert_accounts(tx: Tx, rows: Sequence[AccountRow]) -> None:
+    """Write new accounts with their names; the caller has seen that they are free."""
+    if not rows:
+        return
+    columns = ("id", "email", "is_service", "created_at", "primary_hash", "primary_key_id", "version")
+    tx.execute(insert(account), [{each: getattr(row, each) for each in columns} for row in rows])
+    insert_names(tx, [(row.id, row.email) for row in rows], are_emails=True)
+    insert_names(tx, [(row.id, alias) for row in rows for alias in row.aliases], are_emails=False)
 
 
 def insert_name(tx: Tx, account_id: str, name: str, *, is_email: bool) -> None:
     """Let `name` sign in to the account."""
-    tx.execute(insert(account_name).values(name=name, account_id=account_id, is_email=is_email))
+    insert_names(tx, [(account_id, name)], are_emails=is_email)
+
+
+def insert_names(tx: Tx, names: Sequence[tuple[str, str]], *, are_emails: bool) -> None:
+    """Let each of these names sign in to the account of the id before it."""
+    rows = [{"name": name, "account_id": account_id, "is_email": are_emails} for account_id, name in names]
+    if rows:
+        tx.execute(insert(account_name), rows)
 
 
 def delete_alias(tx: Tx, account_id: str, name: str) -> bool:

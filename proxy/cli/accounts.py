@@ -21,6 +21,8 @@ from proxy.cli.app import Invocation
 from proxy.cli.authorisations import authorisation_facts, authorisation_text
 from proxy.cli.authorizing import authorize
 from proxy.cli.desk import Desk, operator
+from proxy.cli.importing import import_people
+from proxy.cli.inviting import invite
 from proxy.cli.output import Moment, emit, json_option, plain, say, table
 from proxy.cli.questions import (
     confirm,
@@ -62,6 +64,8 @@ account.add_command(reset_2fa)
 account.add_command(sign_ins)
 account.add_command(authorize)
 account.add_command(set_upstream)
+account.add_command(import_people)
+account.add_command(invite)
 
 
 @account.command()

@@ -126,7 +126,7 @@ def read_password(file: str) -> Secret:
             octets = sys.stdin.buffer.read(PASSWORD_OCTETS + 1)
         else:
             with Path(file).open("rb") as opened:
-                _warn_if_open(file, os.fstat(opened.fileno()).st_mode)
+                warn_if_open(file, os.fstat(opened.fileno()).st_mode)
                 octets = opened.read(PASSWORD_OCTETS + 1)
         line = octets.decode("utf-8").removesuffix("\n").removesuffix("\r")
     except FileNotFoundError:
@@ -142,7 +142,7 @@ def read_password(file: str) -> Secret:
     return Secret(line)
 
 
-def _warn_if_open(file: str, mode: int) -> None:
+def warn_if_open(file: str, mode: int) -> None:
     """Say so when others can read a password's file; the command goes on, for they may have done so."""
     others = stat.S_IRGRP | stat.S_IWGRP | stat.S_IROTH | stat.S_IWOTH
     if stat.S_ISREG(mode) and mode & others:

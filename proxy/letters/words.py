@@ -45,6 +45,11 @@ def letter(kind: NoticeKind, facts: Facts, writer: From, email: str) -> Letter:
     return Letter(subject=one_line(subject), paragraphs=tuple(map(one_line, paragraphs)))
 
 
+def invitation_link(portal_url: str, token: Secret) -> Secret:
+    """Give the address that an invitation opens; `portal_url` with its last slash."""
+    return Secret(f"{portal_url}invitation/{token.reveal()}")
+
+
 def invitation(link: Secret, expires_at: int, writer: From, email: str) -> Letter:
     """Word an invitation. The letter holds the link, so it is as secret as that."""
     return Letter(

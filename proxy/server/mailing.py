@@ -24,7 +24,7 @@ from auth.seal import UnknownKey, UnsealError
 from auth.secret import Secret
 from auth.store.errors import StoreUnavailable
 from proxy.letters.message import Envelope, recipient_of, written
-from proxy.letters.words import From, invitation, letter
+from proxy.letters.words import From, invitation, invitation_link, letter
 from proxy.limits import (
     EXPIRY_SCAN_S,
     MAIL_GIVE_UP_S,
@@ -229,4 +229,4 @@ def _link(writer: From, token: Secret) -> Secret:
     """Give the address of an invitation. Raises UnwritableError where there is no portal."""
     if writer.portal_url is None:
         raise UnwritableError("the configuration names no portal")
-    return Secret(f"{writer.portal_url}invitation/{token.reveal()}")
+    return invitation_link(writer.portal_url, token)

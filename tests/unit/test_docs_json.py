@@ -72,6 +72,8 @@ def test_every_command_prints_the_fields_that_are_described(
     add = ("account", "add", "b@example.org", "--primary-password-file", "-")
     ask(*add, stdin=PRIMARY)
     ask("account", "list", name="account add")
+    ask("account", "import", "-", stdin="email\np@example.org\n")
+    ask("account", "invite", "p@example.org", "--print")
     ask("account", "show", ALICE)
     ask("account", "alias", "add", ALICE, "al", name="account alias add")
     ask("account", "alias", "remove", ALICE, "al", name="account alias add")
