@@ -9,12 +9,16 @@ from __future__ import annotations
 import asyncio
 import os
 import pwd
+import time
 from collections.abc import Coroutine
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Final, Self, TypeVar
 
 from auth.accounts import Accounts, Actor, Revocation
+from auth.identities import Identities
+from auth.primaries import Primaries
+from auth.seal import KeyRing
 from config.models import Config
 from proxy.cli.output import fail_usage, note
 from proxy.limits import FEED_BLIND_S
@@ -86,8 +90,18 @@ class Desk:
             keys,
             limit=config.policy.app_passwords,
             issuer=config.server.public_host,
+            primaries=self._primaries(keys),
         )
         return self
+
+    def _primaries(self, keys: KeyRing) -> Primaries | None:
+        """Give the mail servers that keep primary passwords, where some do."""
+        told = (self._config.primary, *(domain.primary for domain in self._config.domain))
+        if not any(each is not None and each.kind == "imap" for each in told):
+            return None
+        from proxy.server.primaries import primaries_of  # noqa: PLC0415 - only who asks them pays for loading it
+
+        return primaries_of(self._config, Identities(self.store, keys, time.time))
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

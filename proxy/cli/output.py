@@ -23,6 +23,7 @@ import click
 
 from auth.fault import fault
 from auth.hashing import Busy
+from auth.primaries import PrimaryOutage
 from auth.seal import UnknownKey, UnsealError
 from auth.store.errors import StoreUnavailable
 from config.address import AddressError
@@ -125,6 +126,9 @@ def _explained(error: Exception) -> Failure:
             return Failure((str(error), error.hint))
         case StoreUnavailable():
             return Failure(outage(error))
+        case PrimaryOutage():
+            hint = "nothing was changed; try again, or see what it says with: wicketgate check --connect"
+            return Failure((str(error), hint))
         case Busy():
             return Failure(("this machine is too busy to hash a password now", "try again"))
         case UnknownKey() | UnsealError():

@@ -10,6 +10,7 @@ from functools import partial
 from auth.accounts import Accounts
 from auth.deed import Revocation
 from auth.hashing import Hasher
+from auth.identities import Identities
 from auth.seal import KeyRing
 from auth.store.store import Store
 from auth.upstream_tries import UpstreamTries
@@ -25,6 +26,7 @@ from proxy.ports import Ports
 from proxy.server.connections import ServersBehind
 from proxy.server.listening import Bound, Handler
 from proxy.server.places import workers_folder
+from proxy.server.primaries import primaries_of
 from proxy.sessions import Registry
 from proxy.worker import Reports, await_reports
 
@@ -71,7 +73,14 @@ def portal_of(config: Config, house: House) -> PortalFrontEnd:
 
 def accounts_of(config: Config, store: Store, hasher: Hasher, keys: KeyRing) -> Accounts:
     """Make what does deeds, as the config says."""
-    return Accounts(store, hasher, keys, limit=config.policy.app_passwords, issuer=config.server.public_host)
+    return Accounts(
+        store,
+        hasher,
+        keys,
+        limit=config.policy.app_passwords,
+        issuer=config.server.public_host,
+        primaries=primaries_of(config, Identities(store, keys, time.time)),
+    )
 
 
 def by_host(config: Config, portal: PortalFrontEnd, dav: Handler, certificates: Certificates) -> Handler:
