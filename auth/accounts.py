@@ -55,7 +55,7 @@ from auth.secret import Secret
 from auth.senders import Senders
 from auth.session_book import SessionBook
 from auth.signing_in import SigningIn
-from auth.store import deeds, queries
+from auth.store import deeds, proofs, queries
 from auth.store.rows import AccountRow, AppPasswordRow, AuditEntry, ChangeKind
 from auth.store.store import Store, Tx
 
@@ -209,6 +209,10 @@ class Accounts:
         """Take note that it was changed at the mail server that keeps it, and revoke all app passwords."""
         return await self._changes.changed_elsewhere(name, actor)
 
+    def primary_elsewhere(self, email: str) -> bool:
+        """Whether a mail server keeps the primary password of an account."""
+        return self._prover.primaries.elsewhere(email)
+
     # --- names ----------------------------------------------------------------------------------------------
 
     async def add_alias(self, name: str, alias: str, actor: Actor) -> None:
@@ -266,6 +270,10 @@ class Accounts:
     ) -> tuple[Secret, ...]:
         """Make new recovery codes, which are shown once; all earlier ones are void. It takes a proof."""
         return await self._second_factor.renew_codes(name, actor, proof)
+
+    async def recovery_codes_left(self, name: str) -> int:
+        """Say how many recovery codes are unused."""
+        return len(await self._store.read(lambda tx: proofs.recovery_codes(tx, account_named(tx, name).id)))
 
     async def reset_second_factor(self, name: str, actor: Actor) -> Revocation:
         """Take the second factor away and revoke all app passwords: the operator's way out."""

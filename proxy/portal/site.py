@@ -30,7 +30,7 @@ from auth.store.rows import Stage
 from proxy.limits import PORTAL_BODY_S, PORTAL_FORM_OCTETS
 from proxy.portal import guard, rendering
 from proxy.portal.guard import Stopped
-from proxy.portal.pages import second_factor, sign_in
+from proxy.portal.pages import account, connections, invitation, second_factor, sign_in
 from proxy.portal.ports import PortalPorts
 from proxy.portal.said import SAID
 from proxy.portal.visit import Route, Visit
@@ -45,6 +45,9 @@ _NEXT: Final = {Stage.CODE: sign_in.CODE, Stage.ENROL: sign_in.SECOND_FACTOR, St
 ROUTES: Final[tuple[Route, ...]] = (
     *sign_in.ROUTES,
     *second_factor.ROUTES,
+    *invitation.ROUTES,
+    *connections.ROUTES,
+    *account.ROUTES,
 )
 
 

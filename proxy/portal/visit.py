@@ -88,6 +88,10 @@ class Visit:
         """Give what was kept."""
         return await self.ports.accounts.portal.kept(self.token, purpose)
 
+    async def take(self, purpose: str) -> Secret | None:
+        """Give what was kept and forget it: of two requests at once one gets it."""
+        return await self.ports.accounts.portal.take(self.token, purpose)
+
     def once_sent(self, call: Sent) -> None:
         """Call this when the answer has been sent whole."""
         self.after.append(call)

@@ -64,9 +64,13 @@ class Quarter:
 
     def agrees(self, address: str) -> str:
         """Be the owner at the provider; gives path and query that the browser is sent back to."""
-        back = sent_back(address, client_context(self.certificate.certificate))
+        back = self.agreed(address)
         assert back.startswith(LANDS)
         return "/" + back.removeprefix(PORTAL)
+
+    def agreed(self, address: str) -> str:
+        """The same, for whatever address the provider was told."""
+        return sent_back(address, client_context(self.certificate.certificate))
 
 
 @contextmanager

@@ -158,7 +158,7 @@ class OAuthProvider:
         self.sent.append(asked)
         back = {"state": asked["state"]}
         if not self.agrees:
-            return f"{asked['redirect_uri']}/?{urlencode({'error': 'access_denied', **back})}"
+            return _with_query(asked["redirect_uri"], {"error": "access_denied", **back})
         assert asked["client_id"] == CLIENT_ID
         assert asked["response_type"] == "code"
         assert asked["code_challenge_method"] == "S256"
@@ -166,7 +166,7 @@ class OAuthProvider:
         code = secrets.token_urlsafe(16)
         with self._lock:
             self._codes[code] = Code(self.login, asked["code_challenge"], asked["redirect_uri"])
-        return f"{asked['redirect_uri']}/?{urlencode({'code': code, **back})}"
+        return _with_query(asked["redirect_uri"], {"code": code, **back})
 
     def device(self, form: dict[str, str]) -> dict[str, object]:
         assert set(form["scope"].split()) == set(self.scopes)
@@ -328,6 +328,11 @@ class _Server(ThreadingHTTPServer):
         mistake = sys.exception()
         if not isinstance(mistake, OSError):
             self.provider.mistakes.append(repr(mistake))
+
+
+def _with_query(address: str, told: dict[str, str]) -> str:
+    """Add a query; an address without a path gets one, as browsers have it."""
+    return f"{address}{'' if urlsplit(address).path else '/'}?{urlencode(told)}"
 
 
 def _plain(text: str) -> dict[str, str]:
