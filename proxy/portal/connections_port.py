@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
 
-from auth.deed import Actor, Proof
+from auth.deed import Actor, Fresh, Proof
 from auth.secret import Secret
 from auth.store.rows import AccountRow
 from scopes.model import Service
@@ -102,7 +102,12 @@ class Connections(Protocol):
         """Give every service of the account that has a server behind."""
 
     async def replace_secret(
-        self, account: AccountRow, services: Collection[Service], secret: Secret, actor: Actor, proof: Proof
+        self,
+        account: AccountRow,
+        services: Collection[Service],
+        secret: Secret,
+        actor: Actor,
+        proof: Proof | Fresh,
     ) -> None:
         """Try a secret at each of these, and store it when all of them take it."""
 

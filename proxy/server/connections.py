@@ -15,7 +15,7 @@ from enum import StrEnum
 
 from auth.accounts import Accounts
 from auth.connecting import NewSecret
-from auth.deed import AccountError, Actor, Problem, Proof
+from auth.deed import AccountError, Actor, Fresh, Problem, Proof
 from auth.identities import Known, check_secret
 from auth.secret import Secret
 from auth.store.errors import StoreUnavailable
@@ -78,7 +78,12 @@ class ServersBehind:
         return service_states(self._config, seen)
 
     async def replace_secret(
-        self, account: AccountRow, services: Collection[Service], secret: Secret, actor: Actor, proof: Proof
+        self,
+        account: AccountRow,
+        services: Collection[Service],
+        secret: Secret,
+        actor: Actor,
+        proof: Proof | Fresh,
     ) -> None:
         """Try a secret at each of these, and store it when all of them take it."""
         check_secret(secret)
