@@ -185,6 +185,8 @@ class Minted:
     password: Secret
     old_ends_at: int | None = None
     """Of a successor: when the one it replaces ends at the latest."""
+    revocation: Revocation | None = None
+    """What ended before it, because the primary password was found to be changed elsewhere."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

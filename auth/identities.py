@@ -60,6 +60,12 @@ class Identities:
         """Give who the account called `name` is."""
         return await self._store.read(lambda tx: _known(tx, account_named(tx, name)))
 
+    async def login(self, account_id: str, service: Service) -> str | None:
+        """Give the account's own login at the upstream of a service; None where none was set."""
+        found = await self._store.read(lambda tx: rows.identities(tx, account_id))
+        identity = found.get(service)
+        return None if identity is None else identity.login
+
     async def secret(self, account_id: str, service: Service) -> Secret | None:
         """Give the account's secret for the upstream of a service, None where there is none.
 

@@ -8,7 +8,7 @@ that is killed leaves at most one row, which says that it was perhaps never show
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
 from typing import Final
@@ -125,7 +125,7 @@ class Mint:
                 row, old_ends_at = await self._prover.carry_out(claim, deed)
             except _SelectorTaken:
                 continue
-            return _minted(row, made, old_ends_at)
+            return replace(_minted(row, made, old_ends_at), revocation=claim.revocation)
         raise StoreUnavailable("no free selector was drawn")
 
     async def _hash(self, account_id: str, made: AppPassword) -> tuple[str, str]:

@@ -95,6 +95,10 @@ UPSTREAM_TRIES_AT_ONCE: Final = 8
 """Such tries under way in all; accounts take turns in nothing else, and each has one."""
 AUTHORISE_S: Final = 900.0
 """For a person to sign in at a provider, to agree and to come back."""
+PRIMARY_ASK_S: Final = 20.0
+"""For a mail server to say whether a primary password is right, waiting for others' answers included."""
+PRIMARIES_AT_ONCE: Final = 16
+"""Mailbox passwords tried at once; a server takes seconds to refuse one, and the gate is one client of it."""
 PIPELINED_OCTETS: Final = 65_536
 """What a client may send behind LOGIN before we stop reading it."""
 

@@ -14,6 +14,7 @@ import click
 
 from auth.accounts import Revocation
 from auth.checks import checked_alias, checked_email, must_be_free
+from auth.deed import elsewhere
 from auth.store.rows import AccountRow
 from config.models import Config
 from proxy.cli.aliases import alias
@@ -47,6 +48,7 @@ class AddOptions(TypedDict):
     """The options of `account add`."""
 
     service: bool
+    invited: bool
     aliases: tuple[str, ...]
     primary_file: str | None
     as_json: bool
@@ -71,6 +73,7 @@ account.add_command(invite)
 @account.command()
 @click.argument("email")
 @click.option("--service", is_flag=True, help="A printer or script: no primary password, no second factor.")
+@click.option("--invited", is_flag=True, help="A person who sets the primary password by an invitation.")
 @click.option(
     "--alias", "aliases", metavar="NAME", multiple=True, help="Another name to sign in by. Repeatable."
 )
@@ -78,13 +81,21 @@ account.add_command(invite)
 @json_option
 @click.pass_obj
 def add(invocation: Invocation, email: str, **options: Unpack[AddOptions]) -> None:
-    """Add an account for EMAIL."""
+    """Add an account for EMAIL.
+
+    Where the mail server keeps the primary passwords, none is asked for.
+    """
     service, aliases = options["service"], options["aliases"]
     if service and options["primary_file"] is not None:
         raise click.UsageError("a service account has no primary password")
+    if options["invited"] and (service or options["primary_file"] is not None):
+        raise click.UsageError("--invited is for a person without a primary password yet")
     config = invocation.config()
     _must_be_new(config, email, aliases)
-    primary = None if service else new_primary_password(options["primary_file"])
+    invited = not service and (options["invited"] or config.primary_of(email).kind == "imap")
+    if invited and options["primary_file"] is not None:
+        raise elsewhere(checked_email(email))
+    primary = None if service or invited else new_primary_password(options["primary_file"])
     with Desk(config, create=True) as desk:
         row = desk.run(
             desk.accounts.add(email, primary=primary, service=service, aliases=aliases, actor=operator())
@@ -97,7 +108,7 @@ def add(invocation: Invocation, email: str, **options: Unpack[AddOptions]) -> No
     if service:
         command = f"wicketgate password create {email} --label LABEL --scope mail --operator"
     else:
-        command = f"wicketgate account enrol-2fa {email}"
+        command = f"wicketgate account {'invite' if invited else 'enrol-2fa'} {email}"
     say(f"next: {invocation.typed(command)}")
 
 
@@ -201,12 +212,37 @@ def set_password(
     invocation: Invocation, email: str, primary_file: str | None, yes: bool, as_json: bool
 ) -> None:
     """Set a new primary password: all app passwords are revoked, sessions cut."""
-    with Desk(invocation.config()) as desk:
+    config = invocation.config()
+    with Desk(config) as desk:
+        _must_be_kept_here(config, desk.run(desk.accounts.find(email)))
         email = _warn_and_confirm(desk, email, "Change the primary password of", yes=yes)
         new = new_primary_password(primary_file)
         revocation = desk.run(desk.accounts.set_primary(email, new, operator(), None))
         words = f"changed the primary password of {email}"
         _answer(desk, revocation, {"email": email}, words, as_json=as_json)
+
+
+@account.command(short_help="Hear that it was changed at the mail server; for hooks there.")
+@click.argument("email")
+@json_option
+@click.pass_obj
+def primary_changed(invocation: Invocation, email: str, as_json: bool) -> None:
+    """Hear that EMAIL has changed the primary password at the mail server that keeps it.
+
+    All app passwords are revoked and sessions cut, without a question: call it where passwords are changed.
+    Without it the change is seen when the new one is first used here.
+    """
+    with Desk(invocation.config()) as desk:
+        email = desk.run(desk.accounts.find(email)).email
+        revocation = desk.run(desk.accounts.primary_changed(email, operator()))
+        words = f"noted that {email} has another primary password"
+        _answer(desk, revocation, {"email": email}, words, as_json=as_json)
+
+
+def _must_be_kept_here(config: Config, row: AccountRow) -> None:
+    """Refuse before a password is asked for that would be stored nowhere."""
+    if not row.is_service and config.primary_of(row.email).kind == "imap":
+        raise elsewhere(row.email)
 
 
 def _must_be_new(config: Config, email: str, aliases: Sequence[str]) -> None:

@@ -20,7 +20,7 @@ from proxy.cli.output import emit, json_option, plain, say
 from proxy.cli.password_lists import history, list_active
 from proxy.cli.questions import confirm, on_terminal, will_be_revoked, yes_option
 from proxy.cli.renewing import renew
-from proxy.cli.showing import show_once
+from proxy.cli.showing import show_once, tell_of_change
 from proxy.cli.times import expiry
 from proxy.cli.vouching import Vouching, proof_options
 from scopes.model import Limits, Network, Scope
@@ -111,6 +111,7 @@ def create(invocation: Invocation, email: str, **options: Unpack[CreateOptions])
         may_have_one(account)
         actor, proof = vouching.who(account, email)
         minted = desk.run(desk.accounts.mint(email, request, actor, proof))
+        tell_of_change(desk, minted)
         show_once(desk, email, minted, as_json=options["as_json"])
 
 

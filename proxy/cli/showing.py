@@ -37,6 +37,15 @@ def show_once(desk: Desk, email: str, minted: Minted, *, as_json: bool) -> None:
         note("the password is good, but the store did not take the note that it was shown")
 
 
+def tell_of_change(desk: Desk, minted: Minted) -> None:
+    """Say what ended because the primary password was another one than before, once it is cut."""
+    if minted.revocation is None:
+        return
+    cut = desk.cut(minted.revocation)
+    note(f"the primary password was changed at the mail server; {cut.text}")
+    cut.warn()
+
+
 def _print(email: str, minted: Minted) -> None:
     """Show an app password to a person."""
     until = [] if minted.expires_at is None else [f"until {Moment(minted.expires_at).text} UTC"]

@@ -12,9 +12,10 @@ anyone whose upstream password it knows, so its commands must be watched.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import partial
 from typing import Final
 
 from proxy.limits import UPSTREAM_PREAMBLE_OCTETS
@@ -65,6 +66,7 @@ _OUTAGE: Final = re.compile(
     rb"NO \[(?:UNAVAILABLE|SERVERBUG|LIMIT|INUSE|CONTACTADMIN|PRIVACYREQUIRED|OVERQUOTA)[ \]]", re.IGNORECASE
 )
 """RFC 5530 §3: refusals that say nothing about what was shown."""
+_NO_CODE: Final = re.compile(rb"NO \[([!-\\^-~]+)[ \]]", re.IGNORECASE)
 _CODE: Final = re.compile(rb"OK \[CAPABILITY ([ !-Z^-~]+)\]", re.IGNORECASE)
 _DATA: Final = re.compile(rb"CAPABILITY ([ !-Z^-~]+)\Z", re.IGNORECASE)
 
@@ -273,7 +275,10 @@ class UpstreamLeg:
     def _refuse(self, text: bytes) -> None:
         """End by a tagged reply that is no OK: at the verdict the proof is refused, or the server is ill."""
         judged = self.state is UpstreamState.VERDICT and _status(text) == b"NO"
-        kind = Refused if judged and not _OUTAGE.match(text) else Failed
+        kind: Callable[[str], Failed | Refused] = Failed
+        if judged and not _OUTAGE.match(text):
+            code = _NO_CODE.match(text)
+            kind = partial(Refused, code="" if code is None else code[1].decode("ascii").upper())
         self._fail(_REFUSED[self.state], text + self._complaint, kind)
 
     def _finish(self) -> None:
@@ -302,7 +307,7 @@ class UpstreamLeg:
         self._output += self._tag + b" " + command + b"\r\n"
         self.state = state
 
-    def _fail(self, what: str, said: bytes = b"", kind: type[Failed | Refused] = Failed) -> None:
+    def _fail(self, what: str, said: bytes = b"", kind: Callable[[str], Failed | Refused] = Failed) -> None:
         cause = f"{what} ({self.state})"
         self.state = UpstreamState.FAILED
         self._input.clear()

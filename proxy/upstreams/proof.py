@@ -95,6 +95,11 @@ def _without_beginning(said: bytes, secret: bytes) -> bytes:
 class UpstreamRefusal(UpstreamFailure):
     """The upstream answers, and does not take our proof; or there is none for this account."""
 
+    def __init__(self, cause: str, code: str = "") -> None:
+        super().__init__(cause)
+        self.code = code
+        """The response code of its reply (RFC 5530), in upper case; empty where there was none."""
+
 
 class SignInAs(Protocol):
     """A sign-in kind at one upstream."""

@@ -37,6 +37,8 @@ class Refused:
     """The upstream does not take our proof. `cause` as that of `Failed`."""
 
     cause: str
+    code: str = ""
+    """The response code of its reply, in upper case, where the protocol has such and it gave one."""
 
 
 class Leg(Protocol[R_co]):
@@ -123,8 +125,8 @@ async def _talk(place: Place, leg: Leg[R], connection: Connection, handshake_s: 
             case Handshake():
                 await place.secure(connection, timeout_s=handshake_s)
                 leg.secured()
-            case Refused(cause):
-                raise UpstreamRefusal(f"{place.address} {cause}")
+            case Refused(cause, code):
+                raise UpstreamRefusal(f"{place.address} {cause}", code)
             case Failed(cause):
                 raise UpstreamFailure(f"{place.address} {cause}")
             case ready:
