@@ -6,13 +6,15 @@ for the form to be shown again; it holds no secret.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from ipaddress import ip_interface, ip_network
-from typing import Final
+from typing import Final, Self
 
 from auth.checks import LABEL_CHARS, check_limits, checked_label
 from auth.deed import AccountError, MintRequest, Problem
+from auth.secret import Secret
 from proxy.portal.sentences import DAY_S
 from scopes.model import Limits, Network, Scope
 
@@ -59,6 +61,16 @@ class MintForm:
     expires: str = ""
     may: str = "all"
     networks: str = ""
+
+    @classmethod
+    def kept(cls, kept: Secret) -> Self:
+        """Read what `to_keep` wrote."""
+        typed = json.loads(kept.reveal())
+        return cls(**(typed | {"opens": tuple(typed["opens"])}))
+
+    def to_keep(self) -> Secret:
+        """Write it down, to be shown again later."""
+        return Secret(json.dumps(asdict(self)))
 
 
 @dataclass(slots=True)

@@ -30,7 +30,17 @@ from auth.store.rows import Stage
 from proxy.limits import PORTAL_BODY_S, PORTAL_FORM_OCTETS
 from proxy.portal import guard, rendering
 from proxy.portal.guard import Stopped
-from proxy.portal.pages import account, connections, invitation, second_factor, sign_in
+from proxy.portal.pages import (
+    account,
+    activity,
+    connections,
+    generate,
+    history,
+    invitation,
+    passwords,
+    second_factor,
+    sign_in,
+)
 from proxy.portal.ports import PortalPorts
 from proxy.portal.said import SAID
 from proxy.portal.visit import Route, Visit
@@ -48,6 +58,10 @@ ROUTES: Final[tuple[Route, ...]] = (
     *invitation.ROUTES,
     *connections.ROUTES,
     *account.ROUTES,
+    *passwords.ROUTES,
+    *generate.ROUTES,
+    *history.ROUTES,
+    *activity.ROUTES,
 )
 
 

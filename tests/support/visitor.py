@@ -73,6 +73,9 @@ class _Reader(HTMLParser):
             self._link = None
 
     def handle_data(self, data):
+        if self._open[-1:] == ["textarea"]:
+            name, before = self.forms[-1].fields[-1]
+            self.forms[-1].fields[-1] = (name, before + data)
         if self._link is not None:
             self._link[1].append(data)
         if not _HIDDEN & set(self._open):
