@@ -25,6 +25,7 @@ from auth.upstream_tries import UpstreamTries
 from config.models import Config
 from proxy.limits import UPSTREAM_TRIES_AT_ONCE, UPSTREAM_TRY_S
 from proxy.net.tls import CertificateProblem
+from proxy.portal.connection_words import provider_name, server_name
 from proxy.portal.connections_port import Authorised, Begun, ServiceState, Way
 from proxy.server.trying import OnTrial, try_sign_in
 from proxy.server.ways import Seen, service_states
@@ -206,12 +207,14 @@ async def _heard(tried: Awaitable[None]) -> tuple[Verdict, str]:
 
 def _not_taken(verdict: Verdict, state: ServiceState) -> AccountError:
     """Say that nothing was stored; what the server said is for the log."""
-    server = state.server or "the mail server"
+    server = server_name(state)
     if verdict is Verdict.REFUSED:
         hint = f"see that it is the password of {state.login} there (blanks count); {NOTHING}"
-        return AccountError(Problem.UPSTREAM_REFUSED, f"{server} refuses this password", hint)
+        return AccountError(Problem.UPSTREAM_REFUSED, f"the password is refused by {server}", hint)
     hint = f"that says nothing about the password. Try again later; {NOTHING}"
-    return AccountError(Problem.UPSTREAM_AWAY, f"{server} does not answer as it should", hint)
+    return AccountError(
+        Problem.UPSTREAM_AWAY, f"the password could not be tried: no answer from {server}", hint
+    )
 
 
 def _no_use(provider: str, wanted: Iterable[Identity], *, refused: bool) -> AccountError:
@@ -219,11 +222,11 @@ def _no_use(provider: str, wanted: Iterable[Identity], *, refused: bool) -> Acco
     if refused:
         login = next(iter(wanted)).login
         hint = f"see that you agree there as the owner of {login}; {NOTHING}"
-        return AccountError(
-            Problem.UPSTREAM_REFUSED, f"what {provider} gave is refused by the mail server", hint
-        )
-    hint = f"try again later; {NOTHING}"
-    return AccountError(Problem.UPSTREAM_AWAY, "the mail server does not answer as it should", hint)
+        what = f"the permission of {provider_name(provider)} is refused by the mail server"
+        return AccountError(Problem.UPSTREAM_REFUSED, what, hint)
+    hint = f"that says nothing about the permission. Try again later; {NOTHING}"
+    what = "the permission could not be tried: no answer from the mail server"
+    return AccountError(Problem.UPSTREAM_AWAY, what, hint)
 
 
 def _authorised(provider: str, verdicts: Mapping[Service, Verdict]) -> Authorised:

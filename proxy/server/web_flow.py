@@ -20,6 +20,7 @@ from auth.secret import Secret
 from auth.store.rows import AccountRow
 from config.models import Config
 from proxy.limits import AUTHORISE_S
+from proxy.portal.connection_words import provider_name
 from proxy.portal.connections_port import Begun
 from proxy.server.providers import poster_of, provider_of
 from proxy.server.trying import OnTrial, set_for_it_alone, table_for
@@ -101,15 +102,14 @@ class WebFlow:
             return await redeemed(provider, self._posters[found.provider], self._request(found), code)
         except NotAuthorisedError as refused:
             log.warning("portal: %s is not let in for %s: %s", provider.name, account.email, refused)
-            what = f"{provider.name} gave no permission"
+            what = f"no permission came from {provider_name(provider.name)}"
             hint = f"begin again, and agree there as the owner of {found.login}; {NOTHING}"
             raise AccountError(Problem.NOT_AUTHORISED, what, hint) from None
         except UpstreamFailure as failure:
             log.warning("portal: asked for %s, no answer: %s", account.email, failure)
-            hint = f"try again later; {NOTHING}"
-            raise AccountError(
-                Problem.UPSTREAM_AWAY, f"{provider.name} does not answer as it should", hint
-            ) from None
+            hint = f"that was no refusal. Try again later; {NOTHING}"
+            what = f"no answer came from {provider_name(provider.name)}"
+            raise AccountError(Problem.UPSTREAM_AWAY, what, hint) from None
 
     def on_trial(self, tokens: Tokens, service: Service, account: AccountRow, identity: Identity) -> OnTrial:
         """Give what shows the token once at the server behind."""

@@ -141,7 +141,7 @@ async def test_the_owner_says_no(tmp_path, town):
         kept, target = await begun(it)
         assert it.behind.is_answer(kept, it.account, target)
         said = await error(it.behind.finish(it.account, kept, target, OWNER))
-        assert (said.problem, said.message) == (Problem.NOT_AUTHORISED, "home gave no permission")
+        assert (said.problem, said.message) == (Problem.NOT_AUTHORISED, "no permission came from home")
         assert await authorised(it) == []
 
 
@@ -160,7 +160,7 @@ async def test_a_provider_that_is_out_is_no_refusal(tmp_path, town, fault):
         kept, target = await begun(it)
         town.provider.fault = fault
         said = await error(it.behind.finish(it.account, kept, target, OWNER))
-        assert (said.problem, said.message) == (Problem.UPSTREAM_AWAY, "home does not answer as it should")
+        assert (said.problem, said.message) == (Problem.UPSTREAM_AWAY, "no answer came from home")
         assert await authorised(it) == []
 
 

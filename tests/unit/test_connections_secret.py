@@ -67,7 +67,7 @@ async def test_a_wrong_one_is_not_kept_and_the_old_one_stays(tmp_path, town):
         await it.replace(RIGHT)
         wrong = await error(it.replace(WRONG))
         assert wrong.problem is Problem.UPSTREAM_REFUSED
-        assert wrong.message == "localhost refuses this password"
+        assert wrong.message == "the password is refused by localhost"
         assert "apps go on as before" in wrong.hint
         assert WRONG.reveal() not in wrong.message + wrong.hint
         assert await it.stored() == RIGHT
@@ -90,7 +90,7 @@ async def test_an_outage_is_no_wrong_password(tmp_path, town):
     async with connected(tmp_path, town, town.config(imap_port=1)) as it:
         away = await error(it.replace(RIGHT))
         assert away.problem is Problem.UPSTREAM_AWAY
-        assert away.message == "localhost does not answer as it should"
+        assert away.message == "the password could not be tried: no answer from localhost"
         assert "says nothing about the password" in away.hint
         assert await it.stored() is None
 

@@ -114,7 +114,7 @@ async def test_what_was_typed_never_comes_back(tmp_path, town):
     async with staged(tmp_path, town) as (_, it, visitor):
         page = await visitor.submit(await visitor.get(PASSWORD), secret=WRONG.reveal())
         assert (page.status, page.path) == (422, PASSWORD)
-        assert "Localhost refuses this password" in page.text
+        assert "The password is refused by localhost." in page.text
         assert WRONG.reveal() not in page.html
         assert await it.stored() is None
 
@@ -132,7 +132,7 @@ async def test_an_outage_is_not_called_a_wrong_password(tmp_path, town):
     async with staged(tmp_path, town, town.config(imap_port=1)) as (_, _, visitor):
         page = await visitor.submit(await visitor.get(PASSWORD), secret=RIGHT.reveal())
         assert page.status == 422
-        assert "does not answer as it should" in page.text
+        assert "no answer from localhost" in page.text
         assert "says nothing about the password" in page.text
 
 
@@ -141,7 +141,7 @@ async def test_a_fresh_proof_is_asked_for_and_guessing_ends(tmp_path, town):
         form = await visitor.get(PASSWORD)
         moment = stage.here.clock.now
         for _ in range(UPSTREAM_TRIES.free):
-            assert "refuses this password" in (await visitor.submit(form, secret=WRONG.reveal())).text
+            assert "is refused by localhost" in (await visitor.submit(form, secret=WRONG.reveal())).text
         tried = len(town.mail.refused)
         page = await visitor.submit(form, secret=RIGHT.reveal())
         assert "This was tried too often." in page.text
@@ -274,12 +274,12 @@ async def test_a_no_at_the_provider_and_a_provider_that_is_out_are_told_apart(tm
     async with staged(tmp_path, town, town.config(SIGNS_IN)) as (stage, _, visitor):
         town.provider.agrees = False
         page = await visitor.get(await landed(stage, await back(town, stage, await gone_to(visitor))))
-        assert (page.path, "Home gave no permission." in page.text) == ("/connections", True)
+        assert (page.path, "No permission came from home." in page.text) == ("/connections", True)
         town.provider.agrees = True
         onward = await landed(stage, await back(town, stage, await gone_to(visitor)))
         town.provider.fault = Fault.BROKEN
         page = await visitor.get(onward)
-        assert "Home does not answer as it should." in page.text
+        assert "No answer came from home." in page.text
         assert "apps go on as before" in page.text
 
 
