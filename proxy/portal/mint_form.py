@@ -99,7 +99,7 @@ def asked(form: MintForm, now: float) -> MintRequest | dict[str, str]:
     label = _label(form.label, read)
     read.scopes = frozenset(map(Scope, form.opens))
     if not read.scopes:
-        read.errors["opens"] = "Choose at least one."
+        read.errors["opens"] = "Choose what it opens: at least one."
     expires_at = expiry(form.expires, now, read.errors)
     limits = _limits(form, read)
     if read.errors or limits is None:

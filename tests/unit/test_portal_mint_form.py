@@ -68,8 +68,8 @@ def test_limits(changed, limits):
             {"label": "k7mq-2xwd-hnrp-4tvc-9zsa"},
             {"label": "This label looks like an app password, and labels are no secret. " + HINT},
         ),
-        ([], {}, {"opens": "Choose at least one."}),
-        (["everything"], {}, {"opens": "Choose at least one."}),
+        ([], {}, {"opens": "Choose what it opens: at least one."}),
+        (["everything"], {}, {"opens": "Choose what it opens: at least one."}),
         (["mail"], {"expires": "36500"}, {"expires": "Choose one of these."}),
         (["mail"], {"may": "administer"}, {"may": "Choose one of these."}),
         (

@@ -145,7 +145,11 @@ async def test_what_is_wrong_stands_at_its_field_and_what_was_typed_stays(tmp_pa
         visitor, _ = await stage.signed_in()
         page = await generated(visitor, "  ", opens=None, networks="office", expires="30")
         assert page.status == 422
-        for words in ("Name the app or the device it is for", "Choose at least one.", "office is no address"):
+        for words in (
+            "Name the app or the device it is for",
+            "Choose what it opens: at least one.",
+            "office is no address",
+        ):
             assert page.text.count(words) == 2, "once above the form and once at the field"
         assert 'aria-describedby="label-hint label-error"' in page.html
         assert 'aria-invalid="true"' in page.html
@@ -400,3 +404,13 @@ async def test_a_password_lies_sealed_in_the_session_until_it_is_shown(tmp_path)
         assert password.startswith(row.selector)
         assert password.encode() not in stored
         assert password.replace("-", "").encode() not in stored
+
+
+async def test_one_that_was_perhaps_never_shown_is_not_said_to_have_been(tmp_path):
+    async with portal_stage(tmp_path) as stage:
+        await stage.here.enrolled()
+        minted = await stage.here.mint("Phone")
+        visitor, _ = await stage.signed_in()
+        page = await visitor.get(f"/app-passwords/{minted.id}")
+        assert "perhaps never shown" in page.text
+        assert "was shown once" not in page.text

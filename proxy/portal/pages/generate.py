@@ -105,6 +105,7 @@ async def show(visit: Visit) -> web.Response:
         password=password,
         user=opened.user,
         apps=apps(opened),
+        was_shown=row.shown_at is not None,
         is_successor=row.replaces is not None,
     )
 
