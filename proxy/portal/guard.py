@@ -85,6 +85,12 @@ def _must_come_from_here(request: web.BaseRequest, host: str) -> None:
         raise Stopped(403, "this form was sent from another site")
 
 
+def crossed(request: web.BaseRequest) -> bool:
+    """Whether a link on another site led here, as far as the browser says so (Fetch Metadata)."""
+    site, mode = request.headers.get("Sec-Fetch-Site"), request.headers.get("Sec-Fetch-Mode")
+    return request.method == "GET" and site in {"cross-site", "same-site"} and mode == "navigate"
+
+
 def token_of(request: web.BaseRequest) -> Secret | None:
     """Give what the cookie holds; None where it is missing, or was not made here."""
     held = request.cookies.get(COOKIE)

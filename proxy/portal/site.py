@@ -129,6 +129,7 @@ class Site:
     async def _visit(self, request: web.BaseRequest, where: str) -> Visit:
         held = guard.token_of(request)
         form = await _form(request) if request.method == "POST" else {}
+        crossed = held is None and guard.crossed(request)
         session = None if held is None else await self._ports.accounts.portal.look(held)
         visit = Visit(
             ports=self._ports,
@@ -140,7 +141,8 @@ class Site:
             now=self._ports.now(),
             token=held or guard.new_token(),
             held=session,
-            turned=held is None,
+            crossed=crossed,
+            turned=held is None and not crossed,  # or any site could end a session by a link to us
             form={name: values[-1] for name, values in form.items()},
             forms=form,
         )
@@ -152,6 +154,8 @@ class Site:
         found = self._table.find(method, visit.path)
         if found is None:
             return visit.page("gone.html", status=404)
+        if visit.crossed and not found.route.lands:
+            return _landing(visit)
         if (elsewhere := _elsewhere(found.route, visit)) is not None:
             return elsewhere
         visit.match = found.match
@@ -227,6 +231,15 @@ class Site:
         for name, value in guard.HEADERS.items():
             response.headers.setdefault(name, value)
         return response
+
+
+def _landing(visit: Visit) -> web.Response:
+    """Let a browser that came from another site go on from a page of ours, where it has its cookie again."""
+    query = f"?{visit.query_string}" if visit.query_string else ""
+    onward = sign_in.own_path(f"{quote(visit.path)}{query}") or "/"
+    page = visit.page("landing.html", onward=onward)
+    page.headers["Referrer-Policy"] = "no-referrer"
+    return page
 
 
 def _elsewhere(route: Route, visit: Visit) -> web.Response | None:

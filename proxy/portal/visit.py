@@ -49,6 +49,8 @@ class Visit:
     """What kept the form that was sent from being done; its page is shown again with it."""
     news: str = ""
     """What the page before has done, in words."""
+    crossed: bool = False
+    """Whether a link on another site led here: then a browser leaves the cookie out (SameSite=Strict)."""
     turned: bool = False
     """Whether the cookie holds another token from now on."""
     left: bool = False
@@ -140,5 +142,7 @@ class Route:
     """At which stage a session must be; None is for anybody."""
     also: Stage | None = field(default=None, kw_only=True)
     """Another stage that is as good."""
+    lands: bool = field(default=False, kw_only=True)
+    """Whether it meets by itself who comes from another site."""
     fresh: bool = field(default=False, kw_only=True)
     """Whether both halves must have been proved within the last minutes."""

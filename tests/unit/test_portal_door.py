@@ -227,3 +227,46 @@ async def test_a_store_that_is_away_is_no_wrong_password(tmp_path):
         page = await visitor.submit(page, email=ALICE, password=PRIMARY.reveal())
         assert page.status == 503
         assert "Nothing was wrong with what you typed" in page.text
+
+
+CROSSED = {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate"}
+
+
+@pytest.mark.parametrize("path", ["/", "/sign-in", "/account", "/account?then=%22%3E%3Cscript%3E"])
+async def test_a_link_on_another_site_ends_no_session(tmp_path, path):
+    """Browsers leave the cookie out then; were another one set, the session's would be gone."""
+    async with portal_stage(tmp_path) as stage:
+        await stage.here.enrolled()
+        visitor, _ = await stage.signed_in()
+        page = await stage.visitor().get(path, follow=False, **CROSSED)
+        assert (page.status, page.header("Set-Cookie")) == (200, None)
+        assert f'content="0; url={path}"' in page.html
+        assert page.links["Go on"] == path
+        assert (await visitor.get(page.links["Go on"])).path not in ("/sign-in", "/confirm")
+
+
+async def test_not_even_a_link_to_nothing_does(tmp_path):
+    async with portal_stage(tmp_path) as stage:
+        page = await stage.visitor().get("/nothing", **CROSSED)
+        assert (page.status, page.header("Set-Cookie")) == (404, None)
+
+
+async def test_who_comes_from_another_site_and_has_no_session_signs_in(tmp_path):
+    async with portal_stage(tmp_path) as stage:
+        visitor = stage.visitor()
+        page = await visitor.get("/account", **CROSSED)
+        page = await visitor.get(page.links["Go on"], **{**CROSSED, "Sec-Fetch-Site": "same-origin"})
+        assert page.path == "/sign-in"
+        assert COOKIE in visitor.cookies
+
+
+@pytest.mark.parametrize("path", ["/\\evil.example", "/%5Cevil.example", "/%0aevil", "//evil.example"])
+async def test_no_link_through_us_leads_to_another_site(tmp_path, path):
+    async with portal_stage(tmp_path) as stage:
+        page = await stage.visitor().get("/sign-in/code", **CROSSED)
+        assert page.links["Go on"] == "/sign-in/code"
+        raw = await stage.visitor().raw(
+            f"GET {path} HTTP/1.1\r\nHost: {stage.url[8:-1]}\r\nSec-Fetch-Site: cross-site\r\n"
+            "Sec-Fetch-Mode: navigate\r\nConnection: close\r\n\r\n".encode()
+        )
+        assert b"http-equiv" not in raw

@@ -153,6 +153,6 @@ ROUTES: Final = (
     Route("GET", _SECRET, ask_secret, fresh=True),
     Route("POST", _SECRET, replace_secret, fresh=True),
     Route("GET", f"{_HERE}/authorise/{{provider}}", leave, fresh=True),
-    Route("GET", _LANDING, land, stage=None),
+    Route("GET", _LANDING, land, stage=None, lands=True),
     Route("GET", _ARRIVAL, arrive),
 )
