@@ -137,6 +137,7 @@ class Site:
             match={},
             query=dict(request.query.items()),
             query_string=request.rel_url.raw_query_string,
+            head=request.method == "HEAD",
             where=where,
             now=self._ports.now(),
             token=held or guard.new_token(),

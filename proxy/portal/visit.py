@@ -35,6 +35,8 @@ class Visit:
     """What stands in the braces of the route's path."""
     query: Mapping[str, str]
     query_string: str
+    head: bool
+    """Whether nothing of the page will be sent."""
     where: str
     """The visitor's address; empty on a Unix socket."""
     now: float
@@ -91,8 +93,8 @@ class Visit:
         return await self.ports.accounts.portal.kept(self.token, purpose)
 
     async def take(self, purpose: str) -> Secret | None:
-        """Give what was kept and forget it: of two requests at once one gets it."""
-        return await self.ports.accounts.portal.take(self.token, purpose)
+        """Give what was kept and forget it: of two requests at once one gets it, and HEAD gets nothing."""
+        return None if self.head else await self.ports.accounts.portal.take(self.token, purpose)
 
     def once_sent(self, call: Sent) -> None:
         """Call this when the answer has been sent whole."""

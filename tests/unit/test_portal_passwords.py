@@ -88,6 +88,19 @@ async def test_a_reload_shows_the_settings_without_the_password(tmp_path):
         assert "Port 1993" in again.text
 
 
+async def test_a_look_at_the_head_of_the_page_does_not_use_the_password_up(tmp_path):
+    async with portal_stage(tmp_path) as stage:
+        await stage.here.enrolled()
+        visitor, _ = await stage.signed_in()
+        form = await visitor.get("/app-passwords/new")
+        fields = form.form().filled({"label": "Phone", "opens": ["mail"]})
+        sent = await visitor.post("/app-passwords/new", fields, follow=False)
+        place = sent.header("Location")
+        head = await visitor.ask("HEAD", place)
+        assert (head.status, head.body) == (200, b"")
+        assert PASSWORD.search((await visitor.get(place)).text)
+
+
 async def test_beside_it_stands_what_to_type_for_what_it_opens(tmp_path):
     async with portal_stage(tmp_path) as stage:
         await stage.here.enrolled()
