@@ -123,9 +123,10 @@ async def test_for_one_server_alone(tmp_path, town):
     async with staged(tmp_path, town) as (_, it, visitor):
         await visitor.submit(await visitor.get(PASSWORD), secret=RIGHT.reveal(), service=["imap"])
         assert (await it.stored(IMAP), await it.stored(SUBMISSION)) == (RIGHT, None)
-        page = await visitor.submit(await visitor.get(PASSWORD), secret=RIGHT.reveal(), service=None)
-        assert page.status == 422
-        assert "No password is kept for that" in page.text
+        for nothing in (None, ["dav"], ["junk"]):
+            page = await visitor.submit(await visitor.get(PASSWORD), secret=RIGHT.reveal(), service=nothing)
+            assert page.status == 422
+            assert "No password is kept for that" in page.text
 
 
 async def test_an_outage_is_not_called_a_wrong_password(tmp_path, town):

@@ -60,7 +60,7 @@ async def ask_secret(visit: Visit) -> web.Response:
     stored = await _stored(visit)
     if not stored:
         return visit.go(_HERE)
-    ticked = [Service(each) for each in visit.forms["service"]] if "service" in visit.forms else [*stored]
+    ticked = _ticked(stored, visit.forms["service"]) if "service" in visit.forms else [*stored]
     return visit.page(
         "connection_password.html",
         services=[(each.service, connection_words.told(each, visit.now)) for each in stored.values()],
