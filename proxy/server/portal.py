@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from urllib.parse import urlsplit
 
 from auth.accounts import Accounts
 from auth.deed import Revocation
@@ -62,13 +63,23 @@ def portal_of(config: Config, house: House) -> PortalFrontEnd:
         mails=config.mail is not None,
         now=time.time,
     )
-    covers = config.tls.covers
-    dav_host = config.server.public_host if config.portal.host is not None else None
     settings = PortalSettings(
         tls=lambda: house.certificates.context(_HTTP),
-        is_ours=Authorities(lambda host: covers(host) and host != dav_host).__contains__,
+        is_ours=Authorities(partial(means_portal, config)).__contains__,
     )
     return PortalFrontEnd(house.ports, ports, settings)
+
+
+def means_portal(config: Config, host: str) -> bool:
+    """Tell whether browsers may mean the portal by a host: by its own name alone, where it has one.
+
+    Else by every name that a certificate is for. The name that people are told counts too: it may be that of
+    a web server in front.
+    """
+    told = urlsplit(config.portal_url or "").hostname
+    if config.portal.host is None:
+        return host == told or config.tls.covers(host)
+    return host == config.portal.host or (host == told and host != config.server.public_host)
 
 
 def accounts_of(config: Config, store: Store, hasher: Hasher, keys: KeyRing) -> Accounts:

@@ -122,8 +122,17 @@ class Page:
 class Visitor:
     """One browser profile."""
 
-    def __init__(self, url: str, ca_file: str, *, user_agent: str = "Visitor/1") -> None:
+    def __init__(
+        self,
+        url: str,
+        ca_file: str,
+        *,
+        user_agent: str = "Visitor/1",
+        connects_to: tuple[str, str] | None = None,
+    ) -> None:
+        """`connects_to` is an address, and the name asked for in TLS, where they are not the URL's."""
         self.url = url
+        self._connects_to = connects_to
         self.cookies: dict[str, str] = {}
         self._context = ssl.create_default_context(cafile=ca_file)
         self._user_agent = user_agent
@@ -189,9 +198,10 @@ class Visitor:
     async def raw(self, octets: bytes) -> bytes:
         """Send octets and give all that comes back."""
         parts = urlsplit(self.url)
+        address, name = self._connects_to or (parts.hostname, "localhost")
         async with asyncio.timeout(30):
             reader, writer = await asyncio.open_connection(
-                parts.hostname, parts.port, ssl=self._context, server_hostname="localhost"
+                address, parts.port, ssl=self._context, server_hostname=name
             )
             try:
                 writer.write(octets)
