@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import IO, Any
 
 WICKETGATE = Path(sys.executable).with_name("wicketgate")
-ANY_PORT = tuple(f"--{name}-port=0" for name in ("imaps", "imap", "smtps", "submission", "https"))
+ANY_PORT = tuple(f"--{name}-port=0" for name in ("imaps", "imap", "smtps", "submission", "https", "portal"))
 _PATIENCE_S = 30.0
 
 

@@ -1,0 +1,99 @@
+"""A real browser without a screen: Chromium, driven by Playwright, with nothing kept between profiles.
+
+A profile fails its test for whatever the browser complained of: scripts, styles and addresses that the pages'
+own policy forbids, or files that are not there. A page that refuses a form is no complaint.
+"""
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from support.programs import program
+
+DESKTOP = (1200, 800)
+PHONE = (390, 844)
+_QUIET = (
+    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+    "--disable-component-update", "--disable-sync",
+)  # fmt: skip
+_REFUSED_FORM = re.compile(r"Failed to load resource: the server responded with a status of 422\b")
+_PATIENCE_MS = 20_000
+_SPILLS = """() => {
+  const wide = document.documentElement.clientWidth;
+  if (document.documentElement.scrollWidth <= wide) return [];
+  return [...document.querySelectorAll("body *")].filter((each) => each.getBoundingClientRect().right > wide + 0.5)
+    .map((each) => `${each.tagName.toLowerCase()}.${each.className} ends at ${each.getBoundingClientRect().right}`);
+}"""
+
+
+@contextmanager
+def chromium() -> Iterator[Browser]:
+    """Run the browser until the block ends; skips where there is none.
+
+    No test of asyncio may run meanwhile: Playwright has its own loop in this thread.
+    """
+    path = program("chromium", "chromium")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=list(_QUIET))
+        try:
+            yield browser
+        finally:
+            browser.close()
+
+
+@dataclass
+class Profile:
+    """One person's browser, with one tab."""
+
+    page: Page
+    scripts: bool
+    complaints: list[str] = field(default_factory=list)
+
+    @property
+    def spills(self) -> list[str]:
+        """What stands beyond the right edge, where the page scrolls sideways."""
+        return self.page.evaluate(_SPILLS)
+
+
+@contextmanager
+def profile(
+    browser: Browser,
+    *,
+    size: tuple[int, int] = DESKTOP,
+    scripts: bool = True,
+    dark: bool = False,
+    scale: float = 1,
+) -> Iterator[Profile]:
+    """A fresh profile that takes the demo's certificate; what it complained of fails the test at its end."""
+    context = browser.new_context(
+        ignore_https_errors=True,  # its authority is made anew for every demo
+        viewport={"width": size[0], "height": size[1]},
+        java_script_enabled=scripts,
+        color_scheme="dark" if dark else "light",
+        device_scale_factor=scale,
+        locale="en-GB",
+        timezone_id="UTC",
+    )
+    context.set_default_timeout(_PATIENCE_MS)
+    try:
+        held = Profile(context.new_page(), scripts)
+        held.page.on("console", lambda message: _listen(held, message.type, message.text))
+        held.page.on("pageerror", lambda error: held.complaints.append(str(error)))
+        held.page.on("requestfailed", lambda request: _failed(held, request.url, request.failure))
+        yield held
+        assert held.complaints == []
+    finally:
+        context.close()
+
+
+def _listen(held: Profile, kind: str, text: str) -> None:
+    if kind in ("error", "warning") and not _REFUSED_FORM.match(text):
+        held.complaints.append(f"{kind}: {text}")
+
+
+def _failed(held: Profile, url: str, failure: str | None) -> None:
+    if failure != "net::ERR_ABORTED":  # a page that was left, or a file that was saved
+        held.complaints.append(f"{url}: {failure}")
