@@ -99,7 +99,7 @@ async def _codes(visit: Visit) -> list[str]:
 def _picture(enrolment: Enrolment) -> Markup:
     """Draw the QR code: dark on light in either colour scheme, for cameras."""
     code = segno.make(enrolment.uri.reveal(), micro=False, error="m")
-    drawn = code.svg_inline(scale=4, border=4, light="#fff", dark="#000", svgclass="qr", lineclass=None)
+    drawn = code.svg_inline(border=4, light="#fff", dark="#000", svgclass="qr", lineclass=None, omitsize=True)
     return Markup(drawn)  # noqa: S704 - drawn by segno: paths and colours alone
 
 
