@@ -12,12 +12,12 @@ from typing import Any
 from auth.store.errors import StoreUnavailable
 from proxy.failures import House
 from proxy.net.connection import Connection, ConnectionLost
-from proxy.sessions import Attempt, Registry
+from proxy.sessions import Attempt, Live, Registry
 from proxy.smtp.offer import AUTH, Offer
 from proxy.smtp.session import SessionSettings, Submission
 from proxy.smtp.sides import Times
 from proxy.smtp.upstream import SignedIn
-from scopes.model import Grant
+from scopes.model import Grant, Service
 from support.imap_stage import GRANT, line, soon
 from support.smtp_sink import Sink
 from support.sockets import GIVE_UP_S, Tls, connections, read_all
@@ -121,7 +121,7 @@ class Stage:
     async def _run(self, near: Connection, signed_in: SignedIn, received: bytes) -> None:
         with self.registry.attempt(self._cut) as self.attempt:
             self.attempt.enter(self.grant.app_password_id)
-            self.attempt.become_session()
+            self.attempt.become_session(Live(Service.SUBMISSION, "client", "192.0.2.1", 0.0))
             self.submission = Submission(near, signed_in, self.grant, self.attempt, self.settings)
             if self.cut_first:
                 self.registry.cut_all()
