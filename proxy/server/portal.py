@@ -135,8 +135,8 @@ def endpoints_of(config: Config, bound: Bound) -> Endpoints:
 
 
 async def _cut(config: Config, store: Store, revocation: Revocation) -> Reports:
-    """Wait for the workers; that their answers cannot be had undoes nothing."""
+    """Wait for the workers; that their answers cannot be had undoes nothing, and is told as silence."""
     try:
         return await await_reports(store, workers_folder(config), revocation.change)
     except OSError:
-        return Reports(sessions_cut=0, silent_workers=0)
+        return Reports(sessions_cut=0, silent_workers=1)
