@@ -97,6 +97,8 @@ class AccountError(Exception):
         self.hint = hint
         self.retry_after_s = retry_after_s
         """Seconds until a new try is looked at; set for TOO_MANY_TRIES."""
+        self.tried = ""
+        """The name that was typed in the half before, for the log; never shown."""
 
 
 def to_type(*words: str) -> str:

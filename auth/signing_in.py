@@ -83,7 +83,9 @@ class SigningIn:
             return opened
         if trying.begun["left"] == 0:
             await self._store.write(lambda tx: rows.remove(tx, trying.row.digest))
-        raise wrong()
+        error = wrong()
+        error.tried = str(trying.begun["name"])
+        raise error
 
     # --- the first half -------------------------------------------------------------------------------------
 

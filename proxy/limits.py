@@ -353,3 +353,6 @@ PORTAL_FIELDS: Final = 64
 """Browsers send some twenty."""
 PORTAL_UNSENT_OCTETS: Final = 65_536
 """Of answers; above it the handler waits for the client."""
+PORTAL_PIECE_OCTETS: Final = 16_384
+PORTAL_PIECE_S: Final = 20.0
+"""For a client to take one piece of an answer; one that does not read holds its place no longer."""

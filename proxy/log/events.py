@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Literal
 
 from auth.refusal import Reason
 from proxy.log.text import Field, Value, cut, logfmt
@@ -25,7 +25,7 @@ _log: Final = logging.getLogger(__name__)
 class Visitor:
     """Whom a line is about, as far as is known. Empty texts are left out."""
 
-    service: Service | None
+    service: Service | Literal["portal"] | None
     """None on a listener that does not know it yet."""
     address: IPAddress | None
     """None on a Unix socket."""

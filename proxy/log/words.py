@@ -13,6 +13,9 @@ from typing import Final
 
 from auth.refusal import Reason, Refusal
 
+PORTAL: Final = "portal"
+"""Stands where a line of a protocol names its service."""
+
 
 class Event(StrEnum):
     """What a line tells of."""
@@ -82,6 +85,9 @@ REASONS: Final[Mapping[Reason, str]] = MappingProxyType(
 
 DISABLED: Final = "account-disabled"
 """A right secret of an account that is disabled. The client hears what a wrong one does; it is no guess."""
+
+TOO_MANY_TRIES: Final = "too-many-tries"
+"""At the portal: too many tries of this name or from this address lately. Nothing was looked at: no guess."""
 
 COUNTS_AS_GUESS: Final = frozenset(
     REASONS[reason] for reason in (Reason.BAD_CREDENTIALS, Reason.NOT_APP_PASSWORD, Reason.TOO_MUCH_WORK)

@@ -28,6 +28,7 @@ _TOKEN_OCTETS: Final = 32
 _ONCE: Final = frozenset(
     {"host", "content-type", "content-length", "origin", "sec-fetch-site", "transfer-encoding"}
 )
+_CONTINUE: Final = "100-continue"
 _METHODS: Final = frozenset({"GET", "HEAD", "POST"})
 
 HEADERS: Final[Mapping[str, str]] = MappingProxyType(
@@ -70,8 +71,17 @@ def check_head(request: web.BaseRequest, is_ours: Callable[[str], bool]) -> None
         raise Stopped(400, "the address must begin with a path")
     if request.method not in _METHODS:
         raise Stopped(405, "nothing here is done that way")
+    if request.headers.get("Expect", _CONTINUE).lower() != _CONTINUE:
+        raise Stopped(417, "this server does nothing of that kind")
     if request.method == "POST":
         _must_come_from_here(request, hosts[0])
+
+
+async def go_on(request: web.BaseRequest) -> None:
+    """Tell who asked first that the body may come (RFC 9110 §10.1.1). Raises ConnectionError."""
+    if "Expect" in request.headers:
+        await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        request.writer.output_size = 0
 
 
 def _must_come_from_here(request: web.BaseRequest, host: str) -> None:

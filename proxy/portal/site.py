@@ -10,8 +10,9 @@ import asyncio
 import logging
 import re
 import secrets
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Final
 from urllib.parse import parse_qs, quote, urlencode
 
@@ -28,6 +29,7 @@ from auth.secret import Secret
 from auth.store.errors import StoreUnavailable
 from auth.store.rows import Stage
 from proxy.limits import PORTAL_BODY_S, PORTAL_FORM_OCTETS
+from proxy.log.events import Visitor
 from proxy.portal import guard, rendering
 from proxy.portal.guard import Stopped
 from proxy.portal.pages import (
@@ -43,7 +45,8 @@ from proxy.portal.pages import (
 )
 from proxy.portal.ports import PortalPorts
 from proxy.portal.said import SAID
-from proxy.portal.visit import Route, Visit
+from proxy.portal.telling import Telling
+from proxy.portal.visit import Route, Sent, Visit
 
 log = logging.getLogger(__name__)
 
@@ -71,6 +74,30 @@ class Found:
 
     route: Route
     match: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """What a request came to."""
+
+    response: web.Response
+    visit: Visit | None = None
+    refused: bool = False
+    """Whether somebody was not let in, by a fault of his own."""
+
+    @property
+    def came_in(self) -> bool:
+        """Whether the caller is known by name: the first half alone makes nobody known."""
+        visit = self.visit
+        if visit is None:
+            return False
+        opened = visit.opened is not None and visit.opened.stage is not Stage.CODE
+        return opened or (visit.held is not None and visit.held.whose is not None)
+
+    @property
+    def after(self) -> Sequence[Sent]:
+        """What is to be called once the answer has been sent whole."""
+        return () if self.visit is None else self.visit.after
 
 
 class Table:
@@ -109,24 +136,42 @@ class Site:
         self._is_ours = is_ours
         self._table = Table(routes)
 
-    async def handle(self, request: web.BaseRequest, where: str) -> tuple[web.StreamResponse, Visit | None]:
-        """Answer one request from the address `where`. Raises nothing but CancelledError."""
+    async def handle(
+        self, request: web.BaseRequest, caller: Visitor, begins: Callable[[], None] = lambda: None
+    ) -> Answered:
+        """Answer one request of a caller; `begins` is called once it is there as a whole.
+
+        Raises CancelledError, and ConnectionError where the caller is gone.
+        """
         visit = None
+        telling = Telling(caller, request.headers.get("User-Agent", ""))
         try:
             guard.check_head(request, self._is_ours)
             method = "GET" if request.method == "HEAD" else request.method
             if method == "GET" and request.path in rendering.STATIC:
                 file = rendering.STATIC[request.path]
-                return self._dressed(file.answer(request.headers.get("If-None-Match"))), None
-            visit = await self._visit(request, where)
-            response = await self._answer(method, visit)
+                return Answered(self._dressed(file.answer(request.headers.get("If-None-Match"))))
+            visit = await self._visit(request, caller)
+            begins()
+            response = await self._answer(method, visit, telling)
+            await telling.came_in(visit)
+        except ConnectionError:
+            raise
         except Exception as trouble:  # noqa: BLE001 - each has its page
-            response = self._trouble(trouble)
+            response = self._trouble(trouble, visit, telling)
         if visit is not None:
             await self._leave(visit, response)
-        return self._dressed(response), visit
+        return Answered(self._dressed(response), visit=visit, refused=telling.refused)
 
-    async def _visit(self, request: web.BaseRequest, where: str) -> Visit:
+    def unread(self, status: int) -> web.Response:
+        """Answer what is no request, or what a fault of ours left without an answer."""
+        why = "what the browser sent is no request that can be read"
+        if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+            why = "something went wrong here; please tell whoever runs this server"
+        host = self._ports.endpoints().host
+        return self._dressed(rendering.html("stopped.html", {"why": why, "host": host}, status=status))
+
+    async def _visit(self, request: web.BaseRequest, caller: Visitor) -> Visit:
         held = guard.token_of(request)
         form = await _form(request) if request.method == "POST" else {}
         crossed = held is None and guard.crossed(request)
@@ -138,7 +183,7 @@ class Site:
             query=dict(request.query.items()),
             query_string=request.rel_url.raw_query_string,
             head=request.method == "HEAD",
-            where=where,
+            where="" if caller.address is None else str(caller.address),
             now=self._ports.now(),
             token=held or guard.new_token(),
             held=session,
@@ -151,7 +196,7 @@ class Site:
             guard.check_form(visit.form, held)
         return visit
 
-    async def _answer(self, method: str, visit: Visit) -> web.Response:
+    async def _answer(self, method: str, visit: Visit, telling: Telling) -> web.Response:
         found = self._table.find(method, visit.path)
         if found is None:
             return visit.page("gone.html", status=404)
@@ -164,6 +209,7 @@ class Site:
         try:
             return await found.route.handler(visit)
         except AccountError as error:
+            telling.of(error, visit)
             return await self._again(error, method, visit)
 
     async def _again(self, error: AccountError, method: str, visit: Visit) -> web.Response:
@@ -213,12 +259,13 @@ class Site:
         elif visit.turned:
             guard.set_cookie(response, visit.token)
 
-    def _trouble(self, trouble: Exception) -> web.Response:
+    def _trouble(self, trouble: Exception, visit: Visit | None, telling: Telling) -> web.Response:
         host = self._ports.endpoints().host
         match trouble:
             case Stopped(status, why):
                 return rendering.html("stopped.html", {"why": why, "host": host}, status=status)
             case PrimaryOutage():
+                telling.of_outage(trouble, visit)
                 return rendering.html("away.html", {"what": "mail server", "host": host}, status=503)
             case StoreUnavailable() | Busy():
                 log.warning("portal unavailable cause=%s", type(trouble).__name__)
@@ -228,7 +275,7 @@ class Site:
         return rendering.html("fault.html", {"number": number, "host": host}, status=500)
 
     @staticmethod
-    def _dressed(response: web.StreamResponse) -> web.StreamResponse:
+    def _dressed(response: web.Response) -> web.Response:
         for name, value in guard.HEADERS.items():
             response.headers.setdefault(name, value)
         return response
@@ -272,9 +319,12 @@ async def _form(request: web.BaseRequest) -> dict[str, list[str]]:
     """Read the form of a POST. Raises Stopped."""
     if request.content_type != _FORM:
         raise Stopped(415, "this is not a form")
+    if (request.content_length or 0) > PORTAL_FORM_OCTETS:
+        raise Stopped(413, "what was typed is too long")
     body = bytearray()
     try:
         async with asyncio.timeout(PORTAL_BODY_S):
+            await guard.go_on(request)
             async for chunk in request.content.iter_any():
                 body += chunk
                 if len(body) > PORTAL_FORM_OCTETS:
@@ -284,5 +334,5 @@ async def _form(request: web.BaseRequest) -> dict[str, list[str]]:
         )
     except TimeoutError:
         raise Stopped(408, "the form did not arrive in time") from None
-    except ValueError:
+    except (ValueError, web.RequestPayloadError):
         raise Stopped(400, "the form cannot be read") from None

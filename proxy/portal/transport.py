@@ -2,26 +2,48 @@
 
 `carry` moves octets both ways until either side ends, and closes the connection. What is written waits in a
 buffer, and the protocol is told to pause above `PORTAL_UNSENT_OCTETS`. A request must come whole within a
-time, counted from the end of the one before: a client that trickles holds its place no longer than that.
+time, counted from the end of the one before, and each piece of an answer be taken within one: a client that
+trickles, or does not read, holds its place no longer than that. A client that ends its half is gone.
 """
 
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Any
 
-from proxy.limits import PORTAL_REQUEST_S, PORTAL_UNSENT_OCTETS
-from proxy.net.connection import Connection
+from auth.fault import fault
+from proxy.limits import PORTAL_PIECE_OCTETS, PORTAL_PIECE_S, PORTAL_REQUEST_S, PORTAL_UNSENT_OCTETS
+from proxy.net.connection import Connection, ConnectionLost
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Patience:
+    """How long a client is waited for, in seconds."""
+
+    request_s: float = PORTAL_REQUEST_S
+    """From the end of an answer, or the beginning, to the next whole head."""
+    piece_s: float = PORTAL_PIECE_S
+    """To take `PORTAL_PIECE_OCTETS` of an answer."""
 
 
 class Wire(asyncio.Transport):
     """The transport of one connection."""
 
-    def __init__(self, connection: Connection, *, request_s: float = PORTAL_REQUEST_S) -> None:
+    def __init__(self, connection: Connection, patience: Patience | None = None) -> None:
         super().__init__()
         self.connection = connection
-        self._request_s = request_s
+        self.late = False
+        """Whether it was ended because no request came in time."""
+        self.lost: str = ""
+        """Why it was lost, in words safe to log; empty when it was not."""
+        self._patience = patience or Patience()
+        self._emptied = asyncio.Event()
+        self._emptied.set()
         self._limit: asyncio.TimerHandle | None = None
         self._unsent = bytearray()
         self._more = asyncio.Event()
@@ -42,22 +64,38 @@ class Wire(asyncio.Transport):
         )
         try:
             done, _ = await asyncio.wait({receiving, sending}, return_when=asyncio.FIRST_COMPLETED)
-            errors = [each.exception() for each in done]
-            lost = next((error for error in errors if isinstance(error, Exception)), None)
+            lost = self._why(done)
             if sending in done and lost is None:
-                await _over(receiving)
+                await _end(receiving)
                 await self.connection.close()
         finally:
             self._closing = True
-            await _over(receiving, sending)
             self._let_go()
-            protocol.connection_lost(lost)
             self.connection.abort()
+            await _end(receiving, sending)
+            self._emptied.set()
+            protocol.connection_lost(lost)
+
+    def _why(self, done: set[asyncio.Task[None]]) -> Exception | None:
+        """Say why the client cannot be reached any more; None where it, or we, ended it in order."""
+        for error in [each.exception() for each in done]:
+            if isinstance(error, Exception):
+                if not isinstance(error, ConnectionLost):
+                    log.error("portal connection %s ended by a fault: %s", self.connection.id, fault(error))
+                self.lost = str(error) if isinstance(error, ConnectionLost) else "fault"
+                return ConnectionResetError(self.lost)
+        return None
+
+    async def sent(self) -> None:
+        """Wait until the kernel has all that was written. Raises ConnectionResetError where it never will."""
+        await self._emptied.wait()
+        if self._unsent:
+            raise ConnectionResetError("the client is gone")
 
     def waits(self) -> None:
         """A request is awaited from now on."""
         self._let_go()
-        self._limit = asyncio.get_running_loop().call_later(self._request_s, self.abort)
+        self._limit = asyncio.get_running_loop().call_later(self._patience.request_s, self._too_late)
 
     def works(self) -> None:
         """A request is being answered: the client waits for us."""
@@ -96,6 +134,7 @@ class Wire(asyncio.Transport):
         if self._closing or not data:
             return
         self._unsent += data
+        self._emptied.clear()
         self._more.set()
         if len(self._unsent) > PORTAL_UNSENT_OCTETS and not self._paused and self._protocol is not None:
             self._paused = True
@@ -145,14 +184,25 @@ class Wire(asyncio.Transport):
             await self._more.wait()
             self._more.clear()
             while self._unsent:
-                data = bytes(self._unsent)
-                self._unsent.clear()
-                await self.connection.send(data)
+                await self._piece(bytes(self._unsent[:PORTAL_PIECE_OCTETS]))
                 if self._paused and len(self._unsent) <= PORTAL_UNSENT_OCTETS // 2:
                     self._paused = False
                     protocol.resume_writing()
+            self._emptied.set()
             if self._closing:
                 return
+
+    async def _piece(self, data: bytes) -> None:
+        try:
+            async with asyncio.timeout(self._patience.piece_s):
+                await self.connection.send(data)
+        except TimeoutError:
+            raise ConnectionLost("does not read what it is sent") from None
+        del self._unsent[: len(data)]
+
+    def _too_late(self) -> None:
+        self.late = True
+        self.abort()
 
     def _let_go(self) -> None:
         if self._limit is not None:
@@ -160,7 +210,10 @@ class Wire(asyncio.Transport):
             self._limit = None
 
 
-async def _over(*tasks: asyncio.Task[None]) -> None:
+async def _end(*tasks: asyncio.Task[None]) -> None:
     for each in tasks:
         each.cancel()
     await asyncio.wait(tasks)
+    for each in tasks:
+        if not each.cancelled():
+            each.exception()  # it is told already, or of no interest any more

@@ -55,6 +55,8 @@ class Visit:
     """Whether a link on another site led here: then a browser leaves the cookie out (SameSite=Strict)."""
     turned: bool = False
     """Whether the cookie holds another token from now on."""
+    opened: Opened | None = None
+    """The step that was made."""
     left: bool = False
     """Whether the session is over, and its cookie to be forgotten."""
     to_say: str | None = None
@@ -78,7 +80,7 @@ class Visit:
 
     def turn(self, opened: Opened) -> None:
         """Go on under the new token of a session that has come a step further."""
-        self.token, self.turned = opened.token, True
+        self.token, self.turned, self.opened = opened.token, True, opened
 
     def leave(self) -> None:
         """Let the browser forget its cookie."""

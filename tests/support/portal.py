@@ -14,6 +14,7 @@ from proxy.net.tls import CertificateFiles, server_context
 from proxy.portal.front_end import PortalFrontEnd, PortalSettings
 from proxy.portal.ports import PortalPorts
 from proxy.portal.settings import Endpoints
+from proxy.portal.transport import Patience
 from proxy.ports import Ports
 from proxy.sessions import Registry
 from proxy.worker import Reports
@@ -55,7 +56,12 @@ class Stage:
 
 @asynccontextmanager
 async def portal_stage(
-    folder: Path, *, connections: object | None = None, reports: Reports | None = None, limit: int = 25
+    folder: Path,
+    *,
+    connections: object | None = None,
+    reports: Reports | None = None,
+    limit: int = 25,
+    patience: Patience | None = None,
 ) -> AsyncIterator[Stage]:
     """Serve the portal until the block ends."""
     async with AsyncExitStack() as stack:
@@ -91,7 +97,7 @@ async def portal_stage(
             now=here.clock,
         )
         ports = Ports(gate=None, registry=registry, recorder=None, strangers=strangers)
-        settings = PortalSettings(tls=lambda: context, is_ours=_ours(stage))
+        settings = PortalSettings(tls=lambda: context, is_ours=_ours(stage), patience=patience)
         front = PortalFrontEnd(ports, portal, settings)
         loop = AcceptLoop(listen("127.0.0.1", 0), front.handle, strangers)
         stage.url = f"https://localhost:{loop.port}/"

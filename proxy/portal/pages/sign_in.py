@@ -62,11 +62,7 @@ async def answer(visit: Visit) -> web.Response:
         opened = await visit.ports.accounts.portal.answer(visit.token, code, visit.where)
     except AccountError as error:
         if error.problem is Problem.WRONG_PROOF:
-            raise AccountError(
-                error.problem,
-                "The email address, the password or the code is wrong.",
-                "Type the next code that your authenticator shows. Each is good once.",
-            ) from None
+            raise _wrong(error.tried) from None
         raise
     await _turn(visit, opened)
     return visit.go(own_path(visit.form.get("then", "")) or HOME)
@@ -96,6 +92,16 @@ def own_path(text: str) -> str:
     """Give a path of ours to go on to; empty for anything else, such as another site's `//host`."""
     plain = text.startswith("/") and not text.startswith(("//", "/\\")) and text.isascii()
     return text if plain and text.isprintable() and len(text) <= _LONGEST else ""
+
+
+def _wrong(tried: str) -> AccountError:
+    error = AccountError(
+        Problem.WRONG_PROOF,
+        "The email address, the password or the code is wrong.",
+        "Type the next code that your authenticator shows. Each is good once.",
+    )
+    error.tried = tried
+    return error
 
 
 async def _turn(visit: Visit, opened: Opened) -> None:
