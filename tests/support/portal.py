@@ -37,12 +37,19 @@ class Stage:
     url: str
     ca_file: str
     registry: Registry
+    strangers: Strangers
     cuts: list[Revocation] = field(default_factory=list)
     """What the pages have waited for the workers to cut."""
 
     def visitor(self, **more: str) -> Visitor:
         """A new browser profile."""
         return Visitor(self.url, self.ca_file, **more)
+
+    async def strangers_while(self, visitor: Visitor, path: str) -> int:
+        """How many connections count as strangers while this visitor has a page open."""
+        async with visitor.open_on(path) as page:
+            assert page.startswith(b"HTTP/1.1 200"), page
+            return len(self.strangers)
 
     async def signed_in(self, email: str = ALICE) -> tuple[Visitor, Page]:
         """Sign somebody in who has a second factor; gives the page behind. The next code is good."""
@@ -77,7 +84,7 @@ async def portal_stage(
         ]
         context = server_context(files, ["http/1.1"])
         registry, strangers = Registry(), Strangers()
-        stage = Stage(here, "", str(folder / "tls" / "ca.pem"), registry)
+        stage = Stage(here, "", str(folder / "tls" / "ca.pem"), registry, strangers)
 
         async def cut(revocation: Revocation) -> Reports:
             stage.cuts.append(revocation)

@@ -6,6 +6,8 @@ It keeps to what a browser does that matters for the portal's safety: cookies of
 
 import asyncio
 import ssl
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
 from http.cookies import SimpleCookie
@@ -194,6 +196,20 @@ class Visitor:
         ]
         raw = await self.raw("\r\n".join(lines).encode() + body)
         return self._read(url, raw)
+
+    @asynccontextmanager
+    async def open_on(self, path: str) -> AsyncIterator[bytes]:
+        """Ask for a page on a connection that stays open; gives the head of the answer."""
+        parts = urlsplit(self.url)
+        cookie = "; ".join(f"{name}={value}" for name, value in self.cookies.items())
+        reader, writer = await asyncio.open_connection(
+            parts.hostname, parts.port, ssl=self._context, server_hostname="localhost"
+        )
+        try:
+            writer.write(f"GET {path} HTTP/1.1\r\nHost: {parts.netloc}\r\nCookie: {cookie}\r\n\r\n".encode())
+            yield await reader.readuntil(b"\r\n\r\n")
+        finally:
+            writer.close()
 
     async def raw(self, octets: bytes) -> bytes:
         """Send octets and give all that comes back."""

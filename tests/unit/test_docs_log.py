@@ -19,7 +19,7 @@ from proxy.log.events import (
     Visitor,
 )
 from proxy.log.formats import Formatter, LogFormat
-from proxy.log.words import COUNTS_AS_GUESS, DISABLED, REASONS, Drop, Event, SessionEnd
+from proxy.log.words import COUNTS_AS_GUESS, DISABLED, REASONS, TOO_MANY_TRIES, Drop, Event, SessionEnd
 from scopes.model import Service
 
 MOMENT = 1_800_000_000.123
@@ -116,7 +116,7 @@ def test_every_field_is_described_and_in_order(text):
     ("heading", "words"),
     [
         ("Events", set(Event)),
-        ("Reasons of `refused`", {*REASONS.values(), DISABLED}),
+        ("Reasons of `refused`", {*REASONS.values(), DISABLED, TOO_MANY_TRIES}),
         ("Reasons of `session-end`", set(SessionEnd)),
         ("Reasons of `dropped`", set(Drop)),
     ],
@@ -131,4 +131,4 @@ def test_whose_fault_a_refusal_is_stands_there(text):
     faults = dict(re.findall(r"^\| `([\w-]+)` \| \*?\*?(client|nobody|us)\*?\*? \|", text, re.MULTILINE))
     assert {word for word, whose in faults.items() if whose == "client"} == COUNTS_AS_GUESS
     assert {word for word, whose in faults.items() if whose == "us"} == OUTAGES
-    assert faults.keys() == {*REASONS.values(), DISABLED}
+    assert faults.keys() == {*REASONS.values(), DISABLED, TOO_MANY_TRIES}

@@ -141,7 +141,7 @@ async def test_nothing_of_it_goes_anywhere(tmp_path, caplog):
         await visitor.raw(f"GET {address} HTTP/1.1\r\nHost: elsewhere\r\nConnection: close\r\n\r\n".encode())
         await visitor.raw(f"GET {address} nonsense\r\n\r\n".encode())
     log = "\n".join(map(Formatter(LogFormat.LOGFMT).format, caplog.records))
-    assert "Error handling request" in log  # so what cannot be read was told of
+    assert "reason=bad-request" in log  # so what cannot be read was told of
     assert address.removeprefix("/invitation/") not in log
     assert NEW not in log
 
