@@ -135,7 +135,7 @@ def _delimiter(text: str) -> str:
 
 
 def _lines(text: str, delimiter: str, skipped: int) -> Iterator[tuple[int, list[str]]]:
-    """Give the lines that are not empty, each with the number of the one it begins in."""
+    """Give the lines that are not empty, each with the number of the one it begins in. RFC 4180 §2."""
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     begins = skipped + 1
     try:

@@ -6,6 +6,7 @@ and whoever reads them can come in as that person. A link is printed as soon as 
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from typing import Any, TypedDict, Unpack
 
 import click
@@ -49,7 +50,24 @@ def invite(invocation: Invocation, email: str | None, **options: Unpack[InviteOp
     config = invocation.config()
     url = _portal(config)
     by_mail = config.mail is not None and not options["printed"]
-    _Round(url, by_mail=by_mail, as_json=options["as_json"]).go(config, email, again=options["again"])
+    facts = []
+    with Desk(config) as desk:
+        meant, still = ((email,), ()) if email is not None else _everybody(desk, again=options["again"])
+        for invited in _invitations(desk, meant, by_mail=by_mail, pass_over=email is None):
+            link = None if by_mail else invitation_link(url, invited.token).reveal()
+            facts.append(_facts(invited, link))
+            if link is not None and not options["as_json"]:
+                say(f"{invited.account.email}  {link}")
+    if options["as_json"]:
+        emit({"invited": facts, "still_invited": list(still)})
+        return
+    if not facts:
+        say("nobody is to be invited")
+    elif by_mail:
+        whom = facts[0]["email"] if len(facts) == 1 else f"{len(facts)} people"
+        say(f"invited {whom} by mail; it goes out while the gate serves")
+    if still:
+        note(f"{counted(len(still), 'invitation')} of before not used yet and good; --again makes new ones")
 
 
 def _portal(config: Config) -> str:
@@ -60,66 +78,29 @@ def _portal(config: Config) -> str:
     return config.portal_url
 
 
-class _Round:
-    """One round of invitations."""
+def _everybody(desk: Desk, *, again: bool) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Give who is to be invited, and who is left with an invitation that is good."""
+    found = desk.run(desk.accounts.invitations.all_to_invite())
+    if again:
+        return tuple(sorted((*found.without, *found.invited))), ()
+    return found.without, found.invited
 
-    def __init__(self, url: str, *, by_mail: bool, as_json: bool) -> None:
-        self._url = url
-        self._by_mail = by_mail
-        self._as_json = as_json
-        self._facts: list[dict[str, Any]] = []
 
-    def go(self, config: Config, email: str | None, *, again: bool) -> None:
-        """Invite whoever is meant, and say so."""
-        still: tuple[str, ...] = ()
-        with Desk(config) as desk:
-            if email is not None:
-                invited = desk.run(self._one(desk, email))
-                email = invited.account.email
-                self._tell(invited)
-            else:
-                found = desk.run(desk.accounts.invitations.all_to_invite())
-                wanted, still = (found.without, found.invited)
-                if again:
-                    wanted, still = tuple(sorted((*wanted, *still))), ()
-                for each in wanted:
-                    self._one_of_many(desk, each)
-        if self._as_json:
-            emit({"invited": self._facts, "still_invited": list(still)})
-        elif self._by_mail:
-            self._conclude(email)
-        elif not self._facts:
-            say("nobody is to be invited")
-        if still and not self._as_json:
-            note(
-                f"{counted(len(still), 'invitation')} of before not used yet and good; --again makes new ones"
-            )
-
-    async def _one(self, desk: Desk, email: str) -> Invited:
-        return await desk.accounts.invitations.invite(email, operator(), by_mail=self._by_mail)
-
-    def _one_of_many(self, desk: Desk, email: str) -> None:
-        """Invite one; who came in or went in the same moment is passed over."""
+def _invitations(desk: Desk, emails: Iterable[str], *, by_mail: bool, pass_over: bool) -> Iterator[Invited]:
+    """Invite one after the other. With `pass_over`, who came in or went in the same moment is left out."""
+    for email in emails:
         try:
-            self._tell(desk.run(self._one(desk, email)))
+            yield desk.run(desk.accounts.invitations.invite(email, operator(), by_mail=by_mail))
         except AccountError as error:
+            if not pass_over:
+                raise
             note(f"{email} is not invited: {error}")
 
-    def _tell(self, invited: Invited) -> None:
-        link = None if self._by_mail else invitation_link(self._url, invited.token).reveal()
-        self._facts.append(
-            {
-                "email": invited.account.email,
-                "expires_at": Moment(invited.expires_at).iso,
-                "by_mail": self._by_mail,
-                "link": link,
-            }
-        )
-        if link is not None and not self._as_json:
-            say(f"{invited.account.email}  {link}")
 
-    def _conclude(self, email: str | None) -> None:
-        whom = counted(len(self._facts), "person") if email is None else email
-        if len(self._facts) != 1 and email is None:
-            whom = f"{len(self._facts)} people"
-        say(f"invited {whom} by mail; it goes out while the gate serves")
+def _facts(invited: Invited, link: str | None) -> dict[str, Any]:
+    return {
+        "email": invited.account.email,
+        "expires_at": Moment(invited.expires_at).iso,
+        "by_mail": link is None,
+        "link": link,
+    }
