@@ -319,15 +319,15 @@ class Config(Section):
     @field_validator("upstream")
     @classmethod
     def _behind_every_listener(cls, value: Upstreams, info: ValidationInfo) -> Upstreams:
-        listen, domains = info.data.get("listen"), info.data.get("domain")
-        if listen is None or domains is None:
+        listen, domains, portal = (info.data.get(each) for each in ("listen", "domain", "portal"))
+        if listen is None or domains is None or portal is None:
             return value
         imap = value.imap or any(each.upstream.imap for each in domains)
         smtp = value.smtp or any(each.upstream.smtp for each in domains)
         for places, behind, table, tables in (
             (listen.imaps + listen.imap, imap, "imap", "the table"),
             (listen.submissions + listen.submission, smtp, "smtp", "the table"),
-            (listen.https, value.dav, "contacts", "this table, [upstream.events] or both"),
+            (listen.https, value.dav or portal.host, "contacts", "this table, [upstream.events] or both"),
         ):
             if places and not behind:
                 hint = (

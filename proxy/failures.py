@@ -8,8 +8,8 @@ the whole secret (`auth.refusal`).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Final
 
@@ -25,7 +25,14 @@ class House:
     host: str
     """The name clients know it by."""
     portal_url: str | None = None
-    """Where a person makes app passwords; None when there is no such page."""
+    """Where a person makes app passwords; None when there is no such page, or it is not known yet."""
+    found_at: Callable[[], str | None] = field(default=lambda: None, repr=False)
+    """Gives that as soon as the listeners answer, for one at any free port."""
+
+    @property
+    def page(self) -> str | None:
+        """Where a person makes app passwords, as far as it is known by now."""
+        return self.portal_url or self.found_at()
 
 
 _NOT_NOW: Final = "sign-in is not possible at the moment, try again later"
@@ -154,8 +161,9 @@ def _said(refusal: Refusal, house: House, *, wanted: str) -> str:
 
 
 def _where(house: House) -> str:
-    if house.portal_url and _is_plain(house.portal_url):
-        return house.portal_url
+    page = house.page
+    if page and _is_plain(page):
+        return page
     return f"ask whoever runs {house.host} for one"
 
 

@@ -41,7 +41,7 @@ def expiry_alert(grant: Grant, house: House, now: float) -> str:
     if grant.expires_at is None or not 0 < grant.expires_at - now <= SOON_S:
         return ""
     called = f'"{grant.label}" ' if _is_plain(grant.label) else ""
-    page = house.portal_url
+    page = house.page
     do = f"renew it at {page}" if page and _is_plain(page) else f"ask whoever runs {house.host} for another"
     return f"the app-specific password {called}of this app expires on {day(grant.expires_at)}: {do}"
 

@@ -30,7 +30,7 @@ from proxy.server.built_in import BuiltIn
 from proxy.server.listening import Bound, Handler
 from proxy.server.mailing import Mailing, Route
 from proxy.server.portal import House as PortalHouse
-from proxy.server.portal import by_host, portal_of
+from proxy.server.portal import by_host, endpoints_of, portal_of
 from proxy.server.providers import Memories, safes_of
 from proxy.sessions import Registry
 from proxy.smtp.data import BareNewlines
@@ -86,7 +86,11 @@ async def front_ends(config: Config, stack: AsyncExitStack, base: Foundation) ->
     safes = safes_of(config, base.store, base.keys, base.memories)
     for tokens in safes.tokens.values():
         stack.push_async_callback(tokens.close)
-    house = House(host=config.server.public_host, portal_url=config.portal_url)
+    house = House(
+        host=config.server.public_host,
+        portal_url=config.portal_url,
+        found_at=lambda: endpoints_of(config, base.bound()).portal_url,
+    )
     handlers: dict[str, Handler] = {}
     if (imap := await imap_upstream(config, built_in, safes)) is not None:
         settings = ImapSettings(house=house, tls=lambda: certificates.context(_IMAP), alerts=base.alerts)
@@ -102,7 +106,7 @@ async def front_ends(config: Config, stack: AsyncExitStack, base: Foundation) ->
             base.mailing.offer(Route(sender=config.mail.sender, writer=writer, upstream=smtp), stack)
     portal = _portal(config, base) if config.serves_portal else None
     if portal is not None:
-        handlers["portal"] = portal.handle
+        handlers["portal"] = handlers["https"] = portal.handle
     if (dav := await dav_upstream(config, built_in, stack)) is not None:
         covers, other = config.tls.covers, config.portal.host
         authorities = Authorities(lambda host: covers(host) and host != other)

@@ -121,7 +121,9 @@ def endpoints_of(config: Config, bound: Bound) -> Endpoints:
 
     dav, portal = port("https"), port("portal")
     portal_url = config.portal_url
-    if portal_url is None and portal is not None:
+    if portal_url is None and config.portal.host is not None and dav is not None:
+        portal_url = web_address(config.portal.host, dav)
+    elif portal_url is None and portal is not None:
         portal_url = web_address(config.portal.host or config.server.public_host, portal)
     return Endpoints(
         host=config.server.public_host,
@@ -129,7 +131,9 @@ def endpoints_of(config: Config, bound: Bound) -> Endpoints:
         imap=port("imap"),
         submissions=port("submissions"),
         submission=port("submission"),
-        dav_url=None if dav is None else web_address(config.server.public_host, dav),
+        dav_url=None
+        if dav is None or config.upstream.dav is None
+        else web_address(config.server.public_host, dav),
         portal_url=portal_url,
     )
 

@@ -40,6 +40,12 @@ def test_the_usual_port_is_not_written(tmp_path):
     assert told.portal_url == "https://apps.example.org/"
 
 
+def test_a_portal_on_the_port_of_contacts_needs_no_contacts(tmp_path):
+    told = config(tmp_path, f'{SHARED}[portal]\nhost = "apps.example.org"\n')
+    assert told.portal_url == "https://apps.example.org:8443/"
+    assert told.upstream.dav is None
+
+
 def test_without_a_listener_there_is_no_portal(tmp_path):
     told = config(tmp_path, GOOD)
     assert not told.serves_portal
