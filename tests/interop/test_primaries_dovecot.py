@@ -64,6 +64,8 @@ def test_from_the_invitation_to_the_change_that_ends_every_app_password(tmp_path
         assert "this is not the password of the mailbox" in page.text.lower()
         key = guest.come_in(FIRST)
         assert guest.get("/app-passwords").status == 200
+        assert "the password of your mailbox, which is kept at localhost" in guest.get("/account").text
+        assert guest.get("/account/password").path == "/account"
         phone = gate.mint(ALICE)
         with idling(gate, phone) as client:
             change_password(dovecot, ALICE, SECOND)
