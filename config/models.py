@@ -31,7 +31,7 @@ from config.fields import (
 from config.keys import read_key
 from config.oauth2 import OAuth2, must_have_tables
 from config.policy import Policy
-from config.portal import Mail, Portal, PublicPorts, web_address
+from config.portal import Beside, Mail, Portal, PublicPorts, must_be_reachable, web_address
 from config.primary import Primary
 from config.private import PrivateFileError
 from config.problems import ConfigErrors, Problem, wrong
@@ -255,7 +255,7 @@ class Config(Section):
     store: Store = Field(default_factory=dict, validate_default=True, description="the table [store]")
     keys: Keys = Field(description="the table [keys]")
     primary: Primary = Field(default=Primary(), description="the table [primary]")
-    portal: Portal = Field(default=Portal(), description="the table [portal]")
+    portal: Portal = Field(default=Portal(), validate_default=True, description="the table [portal]")
     mail: Mail | None = Field(
         default=None, description="the table [mail]; without it the gate sends no mail of its own"
     )
@@ -286,17 +286,15 @@ class Config(Section):
     @classmethod
     def _portal_beside_the_others(cls, value: Portal, info: ValidationInfo) -> Portal:
         server, tls, listen = (info.data.get(each) for each in ("server", "tls", "listen"))
-        if value.host is None or server is None or tls is None or listen is None:
-            return value
-        if value.host == server.public_host:
-            what = "is server.public_host, where contacts and calendars answer"
-            hint = "give the portal a name of its own, or a port of its own with listen.portal"
-            raise wrong(what, hint, key="portal.host")
-        if not listen.https and not listen.portal:
-            raise wrong("is served nowhere", 'write listen.https = ["[::]:443"]', key="portal.host")
-        if not tls.covers(value.host):
-            hint = "list the name under one; browsers would refuse the connection"
-            raise wrong(f"no certificate is named for {value.host}", hint, key="portal.host")
+        if server is not None and tls is not None and listen is not None:
+            told = Beside(
+                public_host=server.public_host,
+                portal_url=server.portal_url,
+                covers=tls.covers,
+                listens_beside=bool(listen.https),
+                listens=bool(listen.portal),
+            )
+            must_be_reachable(value, told)
         return value
 
     @field_validator("store", mode="before")

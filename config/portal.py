@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Annotated, Final
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field
 
@@ -40,6 +43,41 @@ class Portal(Section):
         description="a name of its own, as in `apps.example.org`: under it the portal is served on "
         "`listen.https` too, beside contacts and calendars",
     )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Beside:
+    """What else is told of where people come to."""
+
+    public_host: str
+    portal_url: str | None
+    covers: Callable[[str], bool]
+    """Tells whether a certificate is for a host."""
+    listens_beside: bool
+    """Whether there is a port of contacts and calendars."""
+    listens: bool
+    """Whether there is a port for the portal alone."""
+
+
+def must_be_reachable(portal: Portal, told: Beside) -> None:
+    """See that browsers can come to the portal, if it is one of ours. Raises a problem."""
+    if portal.host is not None:
+        _must_have_a_name(portal.host, told)
+    if (told.listens or portal.host is not None) and urlsplit(told.portal_url or "").path not in ("", "/"):
+        what = f"{told.portal_url} has a path, and the portal is served at the root of its host"
+        raise wrong(what, "write the host alone, or leave the key out", key="server.portal_url")
+
+
+def _must_have_a_name(host: str, told: Beside) -> None:
+    if host == told.public_host:
+        what = "is server.public_host, where contacts and calendars answer"
+        hint = "give the portal a name of its own, or a port of its own with listen.portal"
+        raise wrong(what, hint, key="portal.host")
+    if not told.listens_beside and not told.listens:
+        raise wrong("is served nowhere", 'write listen.https = ["[::]:443"]', key="portal.host")
+    if not told.covers(host):
+        hint = "list the name under one; browsers would refuse the connection"
+        raise wrong(f"no certificate is named for {host}", hint, key="portal.host")
 
 
 class Mail(Section):

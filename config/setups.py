@@ -66,6 +66,7 @@ LISTEN: Final = """\
 imaps = ["[::]:993"]    # TLS from the first octet
 submissions = ["[::]:465"]    # sending mail, TLS from the first octet
 submission = ["[::]:587"]    # sending mail, STARTTLS demanded before any sign-in
+portal = ["[::]:443"]    # the web pages where people make app passwords, at https://server.public_host/
 """
 SECRET_FILE: Final = "keys/upstream.secret"  # noqa: S105 - a name
 

@@ -103,6 +103,7 @@ def _say_where(config: Config, *, built_in: bool) -> None:
         ("mail", (*listen.imaps, *listen.imap)),
         ("sending", (*listen.submissions, *listen.submission)),
         ("contacts and calendars", listen.https),
+        ("the portal", listen.portal),
     )
     say(
         "it listens on this machine alone, with the built-in servers behind it:"
@@ -112,6 +113,8 @@ def _say_where(config: Config, *, built_in: bool) -> None:
     for service, places in services:
         if places:
             say(f"  {service}: {', '.join(str(place) for place in places)}")
+    if config.portal_url is not None:
+        say(f"people make their own app passwords at {config.portal_url}")
     if built_in:
         say("for real use edit [listen], [[tls.certificate]] and the [upstream] tables, or see: init --help")
 

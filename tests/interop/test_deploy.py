@@ -222,7 +222,7 @@ def test_mail_goes_out_and_comes_in_by_the_app_password(deployed):
 def test_servers_behind_listen_for_this_machine_alone(deployed):
     listening = set(re.findall(r"LISTEN\s+\d+\s+\d+\s+(\S+)", deployed.run("ss -ltn")))
     assert {place.rpartition(":")[2] for place in listening if not place.startswith("127.")} == {
-        *("25", "993", "465", "587")
+        *("25", "993", "465", "587", "443")
     }
     assert {"127.0.0.1:10993", "127.0.0.1:10465"} <= listening
 

@@ -58,6 +58,13 @@ def test_without_a_listener_there_is_no_portal(tmp_path):
         (f'{GOOD}[portal]\nhost = "mail.example.org"\n', "portal.host", "contacts and calendars"),
         (f'{GOOD}[portal]\nhost = "apps.example.org"\n', "portal.host", "served nowhere"),
         (
+            GOOD.replace("[listen]\n", '[listen]\nportal = ["[::]:1"]\n').replace(
+                "[server]\n", '[server]\nportal_url = "https://mail.example.org/portal/"\n'
+            ),
+            "server.portal_url",
+            "has a path",
+        ),
+        (
             GOOD.replace("[listen]\n", '[listen]\nportal = ["[::]:1"]\n')
             + '[portal]\nhost = "x.example.net"\n',
             "portal.host",
