@@ -1,7 +1,7 @@
 """A real browser without a screen: Chromium, driven by Playwright, with nothing kept between profiles.
 
 A profile fails its test for whatever the browser complained of: scripts, styles and addresses that the pages'
-own policy forbids, or files that are not there. A page that refuses a form is no complaint.
+own policy forbids, or files that are not there. A page that refuses what was sent is no complaint.
 """
 
 import re
@@ -19,13 +19,14 @@ _QUIET = (
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
     "--disable-component-update", "--disable-sync",
 )  # fmt: skip
-_REFUSED_FORM = re.compile(r"Failed to load resource: the server responded with a status of 422\b")
+_REFUSED = re.compile(r"Failed to load resource: the server responded with a status of (410|422)\b")
 _PATIENCE_MS = 20_000
 _SPILLS = """() => {
   const wide = document.documentElement.clientWidth;
   if (document.documentElement.scrollWidth <= wide) return [];
-  return [...document.querySelectorAll("body *")].filter((each) => each.getBoundingClientRect().right > wide + 0.5)
-    .map((each) => `${each.tagName.toLowerCase()}.${each.className} ends at ${each.getBoundingClientRect().right}`);
+  const told = (each) => `${each.tagName} ${each.className} ${each.getBoundingClientRect().right}`;
+  const beyond = (each) => each.getBoundingClientRect().right > wide + 0.5;
+  return ["too wide", ...[...document.querySelectorAll("body *")].filter(beyond).map(told)];
 }"""
 
 
@@ -84,13 +85,13 @@ def profile(
         held.page.on("pageerror", lambda error: held.complaints.append(str(error)))
         held.page.on("requestfailed", lambda request: _failed(held, request.url, request.failure))
         yield held
-        assert held.complaints == []
+        assert held.complaints == [], held.complaints
     finally:
         context.close()
 
 
 def _listen(held: Profile, kind: str, text: str) -> None:
-    if kind in ("error", "warning") and not _REFUSED_FORM.match(text):
+    if kind in ("error", "warning") and not _REFUSED.match(text):
         held.complaints.append(f"{kind}: {text}")
 
 

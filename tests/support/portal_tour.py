@@ -1,4 +1,4 @@
-"""A walk through all of the portal: every page that a person can come to, and every mistake that a form tells."""
+"""A walk through all of the portal: each page that people can come to, and the mistakes that forms tell."""
 
 import re
 

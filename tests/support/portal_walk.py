@@ -1,4 +1,4 @@
-"""What a person does with the portal in a real browser: reads, types, clicks; never goes to an address unseen.
+"""What a person does with the portal in a real browser: reads, types and clicks.
 
 Every page that a walk comes to is handed to its `look`.
 """
