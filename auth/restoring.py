@@ -5,6 +5,7 @@ restores trusts the backup. What the present store knows is never forgotten eith
 was revoked stays dead, an account that was disabled or removed since comes back disabled, what proves its
 owner (primary password, second factor, recovery codes) and what signs it in at the servers behind is as the
 present store has it, and the audit trail goes on. Where no store can tell, codes that may be used are spent.
+Sessions of the portal and invitations that were not used do not come back at all.
 What ends here though the backup has no row of it is named in the change feed, so that a later restore of
 another backup knows it too.
 """
@@ -88,6 +89,7 @@ class _Decision:
     def all(self) -> Restored:
         restoring.append_audit(self._tx, self._known.audit)
         notices.settle_all(self._tx)
+        restoring.end_ways_in(self._tx)
         accounts = queries.all_accounts(self._tx)
         for row in accounts:
             self._account(row)

@@ -12,7 +12,7 @@ from auth.store.deeds import update_account
 from auth.store.engine import Tx
 from auth.store.known import Line, RecoveryCode
 from auth.store.rows import ChangeKind
-from auth.store.schema import account, audit, gate, recovery_code
+from auth.store.schema import account, audit, gate, invitation, portal_session, recovery_code
 
 _DEEDS: Final = frozenset(kind.value for kind in ChangeKind)
 
@@ -48,6 +48,12 @@ def spend_steps(tx: Tx, account_id: str, step: int) -> None:
     row = tx.execute(seeded).one_or_none()
     if row is not None and (row.last_step is None or row.last_step < step):
         update_account(tx, account_id, last_step=step)
+
+
+def end_ways_in(tx: Tx) -> None:
+    """Let no session of the portal be good any more, and no invitation that was not used."""
+    tx.execute(delete(portal_session))
+    tx.execute(delete(invitation).where(invitation.c.used_at.is_(None)))
 
 
 def put_upstream(tx: Tx, account_id: str, lines: Iterable[Line]) -> None:

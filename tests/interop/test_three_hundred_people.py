@@ -60,16 +60,6 @@ def spreadsheet(tmp_path) -> None:
     (tmp_path / "people.csv").write_bytes(text.encode("utf-8-sig"))
 
 
-COMMANDS = """
-    wicketgate account import people.csv --dry-run
-    wicketgate account import people.csv
-    wicketgate check --connect alice@example.org
-    wicketgate account invite --all
-    wicketgate account list
-"""
-"""What the administrator types."""
-
-
 def typed(house, command: str) -> str:
     """Run a line as it stands, beside people.csv, and give what it prints."""
     program, *arguments = command.replace("alice@example.org", email(0)).split()
@@ -87,10 +77,10 @@ def typed(house, command: str) -> str:
     return done.stdout
 
 
-def test_three_hundred_people_are_invited_by_mail_and_their_links_work(tmp_path, house, servers):
+def test_three_hundred_people_are_invited_by_mail_and_their_links_work(tmp_path, root, house, servers):
     _, postfix = servers
     spreadsheet(tmp_path)
-    preview, imported, check, invited, listed = [typed(house, line) for line in commands()]
+    preview, imported, check, invited, listed = [typed(house, line) for line in commands(root)]
     assert "all is well" in check
     assert "300 accounts would be added" in preview
     assert "300 accounts added" in imported
@@ -115,8 +105,10 @@ def test_three_hundred_people_are_invited_by_mail_and_their_links_work(tmp_path,
     assert typed(house, "wicketgate account list").count("enrolled") == 3
 
 
-def commands() -> list[str]:
-    return [line.strip() for line in COMMANDS.strip().splitlines()]
+def commands(root) -> list[str]:
+    """Give the commands of the README's section, in its order."""
+    section = (root / "README.md").read_text("utf-8").partition("\n### Inviting 300 people\n")[2]
+    return re.findall(r"^    (wicketgate .*)$", section.partition("\n#")[0], re.MULTILINE)
 
 
 def sent_link(postfix, address: str) -> str:

@@ -129,8 +129,9 @@ async def office(
     busy_s: float = 5.0,
     vouched: bool = True,
     tell_owners: bool = False,
+    **more: Any,
 ) -> AsyncIterator[Office]:
-    """Accounts at work; several offices may share a folder, as processes do.
+    """Accounts at work, made with `more`; several offices may share a folder, as processes do.
 
     `vouched` is False for a ring that nobody has looked at.
     """
@@ -140,7 +141,9 @@ async def office(
         async with opened(folder, busy_s=busy_s, tell_owners=tell_owners) as store:
             if vouched:
                 await vouch(store, keys)
-            accounts = Accounts(store, hasher, keys, limit=limit, issuer="test", now=clock, generate=generate)
+            accounts = Accounts(
+                store, hasher, keys, limit=limit, issuer="test", now=clock, generate=generate, **more
+            )
             yield Office(folder, store, hasher, keys, accounts, clock)
     finally:
         hasher.close()

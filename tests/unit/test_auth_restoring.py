@@ -14,7 +14,7 @@ from auth.store.known import Known, known
 from auth.store.rows import ChangeKind, RevokedWhy
 from auth.store.store import Store
 from scopes.model import Identity, IdentityKind, Service
-from support.office import ALICE, BOB, OPERATOR, OWNER, Office, office, raw, refusal, urls, wish
+from support.office import ALICE, BOB, OPERATOR, OWNER, PRIMARY, Office, office, raw, refusal, urls, wish
 
 NEW = Secret("another horse battery")
 
@@ -327,3 +327,25 @@ async def test_an_empty_store_is_another_history_too(tmp_path):
     assert done == Restored()
     async with office(folder) as copied:
         assert (await copied.store.feed_mark()).token != before.token
+
+
+@pytest.mark.parametrize("trusted", [True, False])
+async def test_no_session_of_the_portal_and_no_unused_invitation_comes_back(tmp_path, trusted):
+    async with office(tmp_path) as here:
+        await here.enrolled()
+        begun = await here.accounts.portal.begin(ALICE, PRIMARY, "192.0.2.7")
+        opened = await here.accounts.portal.answer(begun.token, here.code(), "192.0.2.7")
+        for digest, used_at in ((b"used", 1), (b"unused", None)):
+            await here.store.write(
+                lambda tx, digest=digest, used_at=used_at: tx.exec_driver_sql(
+                    "INSERT INTO invitation SELECT ?, id, 1, 2, ? FROM account", (digest, used_at)
+                )
+            )
+        folder = back_up(here)
+        await restored(here, folder, knows=present(here), trusted=trusted)
+        async with office(folder) as copied:
+            copied.clock.now = here.clock.now
+            assert await here.accounts.portal.look(opened.token) is not None
+            assert await copied.accounts.portal.look(opened.token) is None
+        with raw(folder) as connection:
+            assert connection.execute("SELECT digest FROM invitation").fetchall() == [(b"used",)]
