@@ -1,56 +1,31 @@
 """Primary passwords that a mail server keeps: asked each time, changed there, unreachable, seen first."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from pathlib import Path
 
 import pytest
 
-from auth.accounts import Actor, Fresh, Problem, Proof
+from auth.accounts import Problem, Proof
 from auth.lifetimes import FRESH_S
 from auth.primaries import PrimaryOutage
 from auth.secret import Secret
 from auth.store import deeds
 from auth.store.rows import ChangeKind, RevokedWhy, Stage
-from support.mailboxes import Mailboxes, Stopwatch
-from support.office import OPERATOR, PRIMARY, Office, failures, office, refusal, wish
-
-ALICE = "alice@example.org"
-CAROL = "carol@elsewhere.net"
-NOBODY = "nobody@example.org"
-WHERE = "192.0.2.7"
-OWNER = Actor(kind="owner", name=ALICE, where=WHERE)
-NEW = Secret("changed at the mail server")
-WRONG = Secret("wrong horse battery")
-NO_CODE = Secret("000000")
-
-
-@asynccontextmanager
-async def town(folder: Path, mailboxes: Mailboxes | None = None) -> AsyncIterator[tuple[Office, Mailboxes]]:
-    """An office beside a mail server where Alice has a mailbox."""
-    there = mailboxes or Mailboxes(passwords={ALICE: PRIMARY})
-    async with office(folder, primaries=there, floor=Stopwatch().floor()) as here:
-        yield here, there
-
-
-async def settled(here: Office) -> None:
-    """Let Alice be a person who has signed in before: her password is known, her second factor enrolled."""
-    await here.accounts.add(ALICE, primary=None, actor=OPERATOR)
-    await here.enrol(ALICE)
-    await sign_in(here, PRIMARY)
-    here.clock.now += 60
-
-
-async def sign_in(here: Office, primary: Secret) -> Fresh:
-    begun = await here.accounts.portal.begin(ALICE, primary, WHERE)
-    opened = await here.accounts.portal.answer(begun.token, here.code(ALICE), WHERE)
-    return Fresh(token=opened.token)
-
-
-async def last(here: Office) -> tuple[ChangeKind, str]:
-    entry = (await here.accounts.audit(ALICE))[-1]
-    return entry.deed, entry.detail
+from support.mailbox_town import (
+    ALICE,
+    CAROL,
+    NEW,
+    NO_CODE,
+    NOBODY,
+    OWNER,
+    WHERE,
+    WRONG,
+    last,
+    settled,
+    sign_in,
+    town,
+)
+from support.mailboxes import Mailboxes
+from support.office import OPERATOR, PRIMARY, failures, refusal, wish
 
 
 async def test_the_mail_server_is_asked_each_time_and_only_a_hash_stays_here(tmp_path):

@@ -1,55 +1,15 @@
 """What a try at a primary password costs that a mail server keeps, in time, hashes and statements."""
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from pathlib import Path
-
 import pytest
 
-from auth.accounts import AccountError, Actor, Fresh, Problem, Proof
+from auth.accounts import AccountError, Problem, Proof
 from auth.hashing import Lane
 from auth.primaries import PRIMARY_FLOOR_S, PRIMARY_JITTER_S, Floor
-from auth.secret import Secret
 from auth.store import deeds
-from auth.store.rows import ChangeKind, Stage
+from auth.store.rows import Stage
+from support.mailbox_town import ALICE, CAROL, NEW, NO_CODE, NOBODY, OWNER, WHERE, WRONG, settled, town
 from support.mailboxes import Mailboxes, Stopwatch
-from support.office import OPERATOR, PRIMARY, Office, office, raw, refusal, wish
-
-ALICE = "alice@example.org"
-CAROL = "carol@elsewhere.net"
-NOBODY = "nobody@example.org"
-WHERE = "192.0.2.7"
-OWNER = Actor(kind="owner", name=ALICE, where=WHERE)
-NEW = Secret("changed at the mail server")
-WRONG = Secret("wrong horse battery")
-NO_CODE = Secret("000000")
-
-
-@asynccontextmanager
-async def town(folder: Path, mailboxes: Mailboxes | None = None) -> AsyncIterator[tuple[Office, Mailboxes]]:
-    """An office beside a mail server where Alice has a mailbox."""
-    there = mailboxes or Mailboxes(passwords={ALICE: PRIMARY})
-    async with office(folder, primaries=there, floor=Stopwatch().floor()) as here:
-        yield here, there
-
-
-async def settled(here: Office) -> None:
-    """Let Alice be a person who has signed in before: her password is known, her second factor enrolled."""
-    await here.accounts.add(ALICE, primary=None, actor=OPERATOR)
-    await here.enrol(ALICE)
-    await sign_in(here, PRIMARY)
-    here.clock.now += 60
-
-
-async def sign_in(here: Office, primary: Secret) -> Fresh:
-    begun = await here.accounts.portal.begin(ALICE, primary, WHERE)
-    opened = await here.accounts.portal.answer(begun.token, here.code(ALICE), WHERE)
-    return Fresh(token=opened.token)
-
-
-async def last(here: Office) -> tuple[ChangeKind, str]:
-    entry = (await here.accounts.audit(ALICE))[-1]
-    return entry.deed, entry.detail
+from support.office import PRIMARY, office, raw, refusal, wish
 
 
 async def test_answers_that_must_not_tell_take_a_least_time(tmp_path):
