@@ -131,7 +131,11 @@ class SigningIn:
         begun = self._book.held(row)
         if begun.get("left", 0) < 1:
             raise session_ended()
-        this = self._prover.tries.begin(tx, begun["name"], begun["counted"], where, now)
+        try:
+            this = self._prover.tries.begin(tx, begun["name"], begun["counted"], where, now)
+        except AccountError as error:
+            error.tried = str(begun["name"])
+            raise
         begun["left"] -= 1
         self._book.hold(tx, row, begun)
         account = queries.account_by_id(tx, row.account_id or "")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from proxy.limits import TLS_HANDSHAKE_S
 from proxy.log.events import Dropped, tell
@@ -29,7 +29,7 @@ class PortalSettings:
     """Gives the context for the next handshake."""
     is_ours: Callable[[str], bool]
     """Tells of `host` or `host:port`, in lower case, whether browsers may mean the portal by it."""
-    patience: Patience | None = None
+    patience: Patience = field(default_factory=Patience)
 
 
 class PortalFrontEnd:
@@ -38,7 +38,7 @@ class PortalFrontEnd:
     def __init__(self, ports: Ports, portal: PortalPorts, settings: PortalSettings) -> None:
         self._ports = ports
         self._settings = settings
-        self._site = Site(portal, settings.is_ours)
+        self._site = Site(portal, settings.is_ours, body_s=settings.patience.body_s)
 
     async def greeted(self, connection: Connection, context: ssl.SSLContext) -> str | None:
         """Shake hands, and give the name the client asked for; the connection is closed where that fails."""

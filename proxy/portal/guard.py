@@ -77,13 +77,6 @@ def check_head(request: web.BaseRequest, is_ours: Callable[[str], bool]) -> None
         _must_come_from_here(request, hosts[0])
 
 
-async def go_on(request: web.BaseRequest) -> None:
-    """Tell who asked first that the body may come (RFC 9110 §10.1.1). Raises ConnectionError."""
-    if "Expect" in request.headers:
-        await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-        request.writer.output_size = 0
-
-
 def _must_come_from_here(request: web.BaseRequest, host: str) -> None:
     site = request.headers.get("Sec-Fetch-Site")
     origin = request.headers.get("Origin")

@@ -6,15 +6,13 @@ that says so and means nothing else; what nobody foresaw is a number, which stan
 
 from __future__ import annotations
 
-import asyncio
 import logging
-import re
 import secrets
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Final
-from urllib.parse import parse_qs, quote, urlencode
+from urllib.parse import quote, urlencode
 
 from aiohttp import web
 
@@ -28,9 +26,10 @@ from auth.primaries import PrimaryOutage
 from auth.secret import Secret
 from auth.store.errors import StoreUnavailable
 from auth.store.rows import Stage
-from proxy.limits import PORTAL_BODY_S, PORTAL_FORM_OCTETS
+from proxy.limits import PORTAL_BODY_S
 from proxy.log.events import Visitor
 from proxy.portal import guard, rendering
+from proxy.portal.forms import read_form
 from proxy.portal.guard import Stopped
 from proxy.portal.pages import (
     account,
@@ -45,15 +44,13 @@ from proxy.portal.pages import (
 )
 from proxy.portal.ports import PortalPorts
 from proxy.portal.said import SAID
+from proxy.portal.table import Table
 from proxy.portal.telling import Telling
 from proxy.portal.visit import Route, Sent, Visit
 
 log = logging.getLogger(__name__)
 
 _SAID: Final = "said"
-_FORM: Final = "application/x-www-form-urlencoded"
-_FIELDS: Final = 200
-"""In one form; the longest has some thirty."""
 _NEXT: Final = {Stage.CODE: sign_in.CODE, Stage.ENROL: sign_in.SECOND_FACTOR, Stage.IN: sign_in.HOME}
 ROUTES: Final[tuple[Route, ...]] = (
     *sign_in.ROUTES,
@@ -66,14 +63,6 @@ ROUTES: Final[tuple[Route, ...]] = (
     *history.ROUTES,
     *activity.ROUTES,
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Found:
-    """A route, and what stands in its braces."""
-
-    route: Route
-    match: Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,38 +89,19 @@ class Answered:
         return () if self.visit is None else self.visit.after
 
 
-class Table:
-    """The routes, those with the fewest braces first."""
-
-    def __init__(self, routes: Iterable[Route]) -> None:
-        ordered = sorted(routes, key=lambda route: route.path.count("{"))
-        self._routes = [(re.compile(_pattern(route.path)), route) for route in ordered]
-
-    def find(self, method: str, path: str) -> Found | None:
-        """Give the route of a path. Raises Stopped where it takes other methods alone."""
-        there = False
-        for pattern, route in self._routes:
-            if (matched := pattern.fullmatch(path)) is not None:
-                if route.method == method:
-                    return Found(route, matched.groupdict())
-                there = True
-        if there:
-            raise Stopped(405, "nothing here is done that way")
-        return None
-
-
-def _pattern(path: str) -> str:
-    parts = re.split(r"\{(\w+)\}", path)
-    return "".join(re.escape(part) if n % 2 == 0 else f"(?P<{part}>[^/]+)" for n, part in enumerate(parts))
-
-
 class Site:
     """Answers requests; `handle` is aiohttp's handler."""
 
     def __init__(
-        self, ports: PortalPorts, is_ours: Callable[[str], bool], routes: Iterable[Route] = ROUTES
+        self,
+        ports: PortalPorts,
+        is_ours: Callable[[str], bool],
+        routes: Iterable[Route] = ROUTES,
+        *,
+        body_s: float = PORTAL_BODY_S,
     ) -> None:
         """`is_ours` tells of `host` or `host:port`, in lower case, whether browsers may mean us by it."""
+        self._body_s = body_s
         self._ports = ports
         self._is_ours = is_ours
         self._table = Table(routes)
@@ -173,7 +143,7 @@ class Site:
 
     async def _visit(self, request: web.BaseRequest, caller: Visitor) -> Visit:
         held = guard.token_of(request)
-        form = await _form(request) if request.method == "POST" else {}
+        form = await read_form(request, self._body_s) if request.method == "POST" else {}
         crossed = held is None and guard.crossed(request)
         session = None if held is None else await self._ports.accounts.portal.look(held)
         visit = Visit(
@@ -313,26 +283,3 @@ def _is_fresh(held: PortalSession, now: float) -> bool:
 
 def _confirm(path: str) -> str:
     return f"{sign_in.CONFIRM}?then={quote(path)}"
-
-
-async def _form(request: web.BaseRequest) -> dict[str, list[str]]:
-    """Read the form of a POST. Raises Stopped."""
-    if request.content_type != _FORM:
-        raise Stopped(415, "this is not a form")
-    if (request.content_length or 0) > PORTAL_FORM_OCTETS:
-        raise Stopped(413, "what was typed is too long")
-    body = bytearray()
-    try:
-        async with asyncio.timeout(PORTAL_BODY_S):
-            await guard.go_on(request)
-            async for chunk in request.content.iter_any():
-                body += chunk
-                if len(body) > PORTAL_FORM_OCTETS:
-                    raise Stopped(413, "what was typed is too long")
-        return parse_qs(
-            body.decode("utf-8"), keep_blank_values=True, strict_parsing=bool(body), max_num_fields=_FIELDS
-        )
-    except TimeoutError:
-        raise Stopped(408, "the form did not arrive in time") from None
-    except (ValueError, web.RequestPayloadError):
-        raise Stopped(400, "the form cannot be read") from None

@@ -15,7 +15,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from auth.fault import fault
-from proxy.limits import PORTAL_PIECE_OCTETS, PORTAL_PIECE_S, PORTAL_REQUEST_S, PORTAL_UNSENT_OCTETS
+from proxy.limits import (
+    PORTAL_BODY_S,
+    PORTAL_PIECE_OCTETS,
+    PORTAL_PIECE_S,
+    PORTAL_REQUEST_S,
+    PORTAL_UNSENT_OCTETS,
+)
 from proxy.net.connection import Connection, ConnectionLost
 
 log = logging.getLogger(__name__)
@@ -27,6 +33,8 @@ class Patience:
 
     request_s: float = PORTAL_REQUEST_S
     """From the end of an answer, or the beginning, to the next whole head."""
+    body_s: float = PORTAL_BODY_S
+    """For a form to come, from its head."""
     piece_s: float = PORTAL_PIECE_S
     """To take `PORTAL_PIECE_OCTETS` of an answer."""
 

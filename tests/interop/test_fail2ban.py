@@ -1,7 +1,7 @@
 """Debian's fail2ban with the filter in examples/ counts who guesses, on lines that a real gate printed.
 
 The IMAP server behind is away, so that every right password is an outage there; sending, contacts and
-calendars are served. Addresses are told by a load balancer.
+calendars are served, and so is the portal. Addresses are told by a load balancer.
 """
 
 import re
@@ -26,8 +26,8 @@ PRIMARY = "correct horse battery staple"
 VICTIM = "203.0.113.66"
 """An address from which nobody connects, and that others would like to have banned."""
 
-GUESSES = Counter({"192.0.2.4": 4, "2001:db8::7": 3, "192.0.2.99": 8})
-LENIENT = Counter({"192.0.2.4": 2, "2001:db8::7": 2})
+GUESSES = Counter({"192.0.2.4": 5, "2001:db8::7": 4, "192.0.2.99": 9})
+LENIENT = Counter({"192.0.2.4": 3, "2001:db8::7": 3, "192.0.2.99": 1})
 """Without those that have not the shape of an app password."""
 
 _FIELDS = (
@@ -85,6 +85,7 @@ def _guess(serving: Serving) -> None:
         assert b"AUTHENTICATIONFAILED" in callers.imap(serving.facts, address, ALICE, PRIMARY)
         assert b"535" in callers.submission(serving.facts, address, ALICE, WRONG)
         assert b" 401 " in callers.dav(serving.facts, address, "nobody", WRONG)
+        assert b" 422 " in callers.portal(serving.facts, address, f"who-is-{address}", PRIMARY)
     assert b"535" in callers.submission(serving.facts, "192.0.2.4", "nobody", PRIMARY)
 
 
@@ -96,6 +97,7 @@ def _forge(serving: Serving) -> None:
     assert b"AUTHENTICATIONFAILED" in callers.imap(serving.facts, "192.0.2.99", "x", PRIMARY, several)
     assert b"535" in callers.submission(serving.facts, "192.0.2.99", line, PRIMARY, ehlo=line)
     assert b" 401 " in callers.dav(serving.facts, "192.0.2.99", "x", PRIMARY, agent=FORGERIES[-1])
+    assert b" 422 " in callers.portal(serving.facts, "192.0.2.99", several, "y", agent=FORGERIES[-1])
 
 
 def _come_in(serving: Serving) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import socket
 from base64 import b64encode
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from ipaddress import ip_address
 from typing import Any
+from urllib.parse import urlencode
 
 from support.balancing import BALANCER
 from support.imap import PATIENCE_S, trusting
@@ -61,3 +63,39 @@ def dav(facts: Mapping[str, Any], address: str, name: str, password: str, agent:
         credentials = b64encode(f"{name}:{password}".encode()).decode()
         fields = f"Host: {facts['host']}\r\nAuthorization: Basic {credentials}\r\nUser-Agent: {agent}\r\n"
         return ask(sock, f"GET / HTTP/1.1\r\n{fields}Connection: close\r\n\r\n".encode(), b"\r\n\r\n")
+
+
+def portal(facts: Mapping[str, Any], address: str, name: str, password: str, agent: str = "x") -> bytes:
+    """Sign in at the portal with some code; give the last answer."""
+    told = {"User-Agent": agent}
+    form = _page(facts, address, "GET /sign-in", told, {})
+    told["Cookie"] = _cookie(form)
+    begun = _page(
+        facts, address, "POST /sign-in", told, {"csrf": _csrf(form), "email": name, "password": password}
+    )
+    told["Cookie"] = _cookie(begun)
+    form = _page(facts, address, "GET /sign-in/code", told, {})
+    return _page(facts, address, "POST /sign-in/code", told, {"csrf": _csrf(form), "code": "000000"})
+
+
+def _page(
+    facts: Mapping[str, Any], address: str, what: str, told: dict[str, str], form: dict[str, str]
+) -> bytes:
+    body = urlencode(form).encode()
+    fields = {"Host": f"{facts['host']}:{facts['portal_port']}", "Connection": "close", **told}
+    if form:
+        fields |= {"Content-Type": "application/x-www-form-urlencoded", "Content-Length": str(len(body))}
+    head = "".join(f"{name}: {value}\r\n" for name, value in fields.items())
+    with calling(facts, "portal", address) as sock:
+        sock.sendall(f"{what} HTTP/1.1\r\n{head}\r\n".encode() + body)
+        return b"".join(iter(lambda: sock.recv(65_536), b""))
+
+
+def _cookie(page: bytes) -> str:
+    return page.partition(b"Set-Cookie: ")[2].partition(b";")[0].decode()
+
+
+def _csrf(page: bytes) -> str:
+    found = re.search(rb'name="csrf" value="([0-9a-f]+)"', page)
+    assert found, page
+    return found[1].decode()

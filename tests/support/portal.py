@@ -104,7 +104,7 @@ async def portal_stage(
             now=here.clock,
         )
         ports = Ports(gate=None, registry=registry, recorder=None, strangers=strangers)
-        settings = PortalSettings(tls=lambda: context, is_ours=_ours(stage), patience=patience)
+        settings = PortalSettings(tls=lambda: context, is_ours=_ours(stage), patience=patience or Patience())
         front = PortalFrontEnd(ports, portal, settings)
         loop = AcceptLoop(listen("127.0.0.1", 0), front.handle, strangers)
         stage.url = f"https://localhost:{loop.port}/"
