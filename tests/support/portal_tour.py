@@ -34,6 +34,7 @@ def make(person: Walk) -> None:
     assert "That cannot be made yet" in person.text
     person.follow("Cancel")
     assert SHOWN.fullmatch(person.generate("Phone", "mail", "contacts", "events"))
+    assert person.page.locator("#password").evaluate("shown => shown.getClientRects().length") == 1, "broken"
     person.open_all()
     person.page.reload()
     assert not SHOWN.search(person.text)
