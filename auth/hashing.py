@@ -99,6 +99,7 @@ class Lanes:
 
     def __init__(self, slots: int, queues: Mapping[Lane, Queue]) -> None:
         self._slots = max(LEAST_SLOTS, slots)
+        self.primary_most = min(self._slots - 1, PRIMARY_AT_A_TIME)
         self._queues = queues
         self._running: Counter[Lane] = Counter()
         self._waiting: dict[Lane, deque[asyncio.Future[None]]] = {lane: deque() for lane in Lane}
@@ -139,7 +140,7 @@ class Lanes:
     def _may_run(self, lane: Lane) -> bool:
         if self._running.total() >= self._slots:
             return False
-        return lane is Lane.APP or self._running[Lane.PRIMARY] < min(self._slots - 1, PRIMARY_AT_A_TIME)
+        return lane is Lane.APP or self._running[Lane.PRIMARY] < self.primary_most
 
     async def _wait(self, lane: Lane) -> None:
         """Queue up until `_release` hands a slot over (already counted as running). Raises Busy."""
@@ -221,6 +222,11 @@ class Hasher:
     async def dummy_primary(self) -> None:
         """Cost what `verify_primary` costs, where there is nothing to verify. Raises Busy."""
         await self._verify(Lane.PRIMARY, _dummy(self._hashers[Lane.PRIMARY]), b"")
+
+    @property
+    def primary_at_a_time(self) -> int:
+        """How many primary passwords are hashed at a time, at most."""
+        return self._lanes.primary_most
 
     def primary_needs_rehash(self, stored: str) -> bool:
         """Tell whether `stored` was made at another cost than today's."""

@@ -10,7 +10,8 @@ Of somebody who never proved it here nothing is kept. What the mail server says 
 first sign-in is enough, or where a second factor stands beside it. Otherwise an invitation comes first.
 
 Names nobody has are asked for like others, so that neither an outage nor the time an answer takes tells who
-has an account; and there is one hash to verify for each try.
+has an account; and there is one hash to verify for each try. Networks take turns at these (`auth.turns`), and
+those that guess wait for those that do not: the hashes are dear, and anyone may ask for one.
 """
 
 from __future__ import annotations
@@ -33,10 +34,13 @@ from auth.store import deeds, queries
 from auth.store.errors import StoreUnavailable
 from auth.store.rows import AccountRow, ChangeKind
 from auth.store.store import Store, Tx
+from auth.turns import Asker, Turns
 
 PRIMARY_FLOOR_S: Final = 3.0
 """A mail server that refuses takes its time (Dovecot two seconds), and one that accepts does not."""
 PRIMARY_JITTER_S: Final = 0.5
+TURNS_MOST: Final = 512
+"""Who wait for a hash; two cores come to some thirty before clients would give up."""
 _AGAIN: Final = 3
 """How often a try is looked at anew because the account was changed in the same moment."""
 
@@ -98,6 +102,8 @@ class Asked:
     where: str
     unseen: bool = False
     """Whether it must be wrong, whatever it is."""
+    asker: Asker = field(default_factory=Asker)
+    """Whose turn it takes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,6 +139,8 @@ class PrimaryPasswords:
         self._keys = keys
         self._now = now
         self._primaries = primaries
+        at_a_time = hasher.primary_at_a_time
+        self._turns = Turns(at_a_time=at_a_time + 1, doubted_at_a_time=at_a_time, waiting_most=TURNS_MOST)
 
     def elsewhere(self, email: str) -> bool:
         """Tell whether a mail server keeps the primary password of an address."""
@@ -163,9 +171,9 @@ class PrimaryPasswords:
         for _ in range(_AGAIN):
             email = names.email_address(asked.name) if account is None else account.email
             if email is None or not self.elsewhere(email):
-                return Checked(account=account, right=await self._matches(account, primary))
+                return Checked(account=account, right=await self._matches(asked, account, primary))
             said = await self._ask(email, account, primary)
-            kept = await self._matches(account, primary)
+            kept = await self._matches(asked, account, primary)
             if not said or kept:
                 return Checked(account=account, right=said)
             if not self._counts(email, account, unseen=asked.unseen):
@@ -193,7 +201,11 @@ class PrimaryPasswords:
             return False
         return account.primary_hash is not None or account.has_second_factor or first
 
-    async def _matches(self, account: AccountRow | None, primary: Secret) -> bool:
+    async def _matches(self, asked: Asked, account: AccountRow | None, primary: Secret) -> bool:
+        async with self._turns.turn(asked.asker):
+            return await self._verify(account, primary)
+
+    async def _verify(self, account: AccountRow | None, primary: Secret) -> bool:
         if account is None or account.primary_hash is None or account.primary_key_id is None:
             await self._hasher.dummy_primary()
             return False

@@ -29,8 +29,10 @@ from auth.store.deeds import set_primary
 from auth.store.errors import StoreUnavailable
 from auth.store.rows import AccountRow, SessionRow, Stage
 from auth.store.store import Store, Tx
+from auth.throttle import origin
 from auth.tokens import token_digest
 from auth.tries import Subject, Tries
+from auth.turns import Asker
 
 T = TypeVar("T")
 
@@ -166,7 +168,13 @@ class Prover:
         if this.unseen:
             account = None  # from here on it is like a name nobody has
         return Seen(
-            asked=Asked(name=known or name, account=account, where=where, unseen=this.unseen),
+            asked=Asked(
+                name=known or name,
+                account=account,
+                where=where,
+                unseen=this.unseen,
+                asker=Asker(origin=origin(where), doubted=this.doubted),
+            ),
             account_id=account_id,
             recovery=proofs.recovery_codes(tx, "" if account is None else account.id),
             subjects=this.subjects,

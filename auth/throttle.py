@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from ipaddress import IPv6Address, ip_network
+from ipaddress import IPv6Address, ip_address, ip_network
 from typing import Final
 
 from auth.recent import Recent
@@ -59,6 +59,14 @@ def prefixes(address: IPAddress) -> tuple[Network, ...]:
         address = address.ipv4_mapped
     lengths = (64, 48) if isinstance(address, IPv6Address) else (32,)
     return tuple(ip_network((address, length), strict=False) for length in lengths)
+
+
+def origin(where: str) -> Network | None:
+    """Give what takes turns with others for who is at this address; None where it is no address."""
+    try:
+        return prefixes(ip_address(where))[-1]
+    except ValueError:  # the command line, a Unix socket
+        return None
 
 
 class AddressThrottle:

@@ -61,6 +61,8 @@ class Try:
     """What it was counted against."""
     unseen: bool
     """Whether it must be wrong, whatever it is: its account is to be left alone."""
+    doubted: bool = False
+    """Whether something from the same address came to nothing lately; right and wrong names count alike."""
 
 
 class Tries:
@@ -75,18 +77,20 @@ class Tries:
         Raises AccountError, and counts nothing, when it is too early for another by this name or address. An
         account that is to be left alone is not counted against: it does not stay so for ever.
         """
-        told = (self._name(name), *self._address(where))
+        address = self._address(where)
+        told = (self._name(name), *address)
         account = self._account(account_id or name)  # one nobody has costs and counts like one that is there
         for subject in told:
             if (seconds := self._wait(tx, subject, now)) is not None:
                 raise _too_many(seconds)
         unseen = self._wait(tx, account, now) is not None
+        doubted = any(self._carried(tx, subject, now)[0] > 0 for subject in address)
         subjects = told if unseen else (*told, account)
         for subject in subjects:
             failures, _ = self._carried(tx, subject, now)
             counted = Failures(count=failures + 1, last_at=now)
             proofs.set_failures(tx, subject.digest, self._keys.current_id, counted)
-        return Try(subjects=subjects, unseen=unseen)
+        return Try(subjects=subjects, unseen=unseen, doubted=doubted)
 
     def right(self, tx: Tx, subjects: tuple[Subject, ...]) -> None:
         """Settle a try that was right."""
