@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from support.axe import accessible
+from support.axe import Accessible
 from support.keyboard import Hands
 from support.portal_tour import SHOWN, tour
 from support.portal_walk import PRIMARY, Street, code_of, street
@@ -18,10 +18,25 @@ def town(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Street]:
 
 def test_no_page_keeps_anybody_out(town: Street) -> None:
     email, link = town.invited()
-    with town.walk(accessible) as person:
+    with town.walk(Accessible()) as person:
         tour(person, email, link)
         person.go(link)
         assert "is good no more" in person.title
+
+
+def test_nor_does_a_page_off_the_way(town: Street) -> None:
+    _, link = town.invited()
+    with town.walk(Accessible()) as person:
+        person.accept(link)
+        person.enrol()
+        person.go(f"{town.url}confirm?then=/app-passwords/revoke-all")
+        assert person.title == "Is it you?"
+        person.type("Primary password", "not mine")
+        person.type("Code", "000000")
+        person.press("Continue")
+        assert "is wrong" in person.text
+        person.go(f"{town.url}nowhere")
+        assert person.title == "There is no such page"
 
 
 def test_a_page_that_keeps_people_out_is_found(town: Street) -> None:
@@ -29,7 +44,7 @@ def test_a_page_that_keeps_people_out_is_found(town: Street) -> None:
         person.go(town.url)
         person.page.locator("label").first.evaluate("label => label.remove()")
         with pytest.raises(AssertionError, match="label: "):
-            accessible(person.profile)
+            Accessible()(person.profile)
 
 
 def test_hands_stay_on_the_keyboard_from_an_invitation_to_done(town: Street) -> None:

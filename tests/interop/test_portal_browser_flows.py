@@ -7,6 +7,7 @@ import pytest
 from support.chromium import DESKTOP, PHONE, Profile
 from support.portal_tour import tour
 from support.portal_walk import Street, street
+from support.waiting import until
 
 
 @pytest.fixture(scope="module")
@@ -25,3 +26,31 @@ def test_everything_is_done_on_any_screen(town: Street, size: tuple[int, int], s
     email, link = town.invited()
     with town.walk(fits, size=size, scripts=scripts) as person:
         tour(person, email, link)
+
+
+BROUGHT_IN = {
+    "an image of another site": "new Image().src = 'https://elsewhere.example/'",
+    "a script in the page": "document.body.append(document.createRange().createContextualFragment('<script>1</script>'))",
+    "a file that is not there": "document.body.append(Object.assign(new Image(), {src: '/static/none.png'}))",
+}
+
+
+@pytest.mark.parametrize("what", BROUGHT_IN)
+def test_what_the_browser_complains_of_is_noticed(town: Street, what: str) -> None:
+    def bring_in() -> None:
+        with town.walk() as person:
+            person.go(town.url)
+            person.page.evaluate(f"() => {{ {BROUGHT_IN[what]} }}")
+            until(lambda: person.page.evaluate("1") and person.profile.complaints)
+
+    with pytest.raises(AssertionError, match="error: "):
+        bring_in()
+
+
+def test_what_stands_beyond_the_edge_is_noticed(town: Street) -> None:
+    with town.walk(size=PHONE) as person:
+        person.go(town.url)
+        person.page.locator("h1").evaluate("title => { title.textContent = 'x'.repeat(200) }")
+        person.page.locator("h1").evaluate("title => { title.style.overflowWrap = 'normal' }")
+        with pytest.raises(AssertionError, match="too wide"):
+            fits(person.profile)

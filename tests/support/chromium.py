@@ -1,7 +1,7 @@
 """A real browser without a screen: Chromium, driven by Playwright, with nothing kept between profiles.
 
 A profile fails its test for whatever the browser complained of: scripts, styles and addresses that the pages'
-own policy forbids, or files that are not there. A page that refuses what was sent is no complaint.
+own policy forbids, or files that are not there. A page that refuses is none.
 """
 
 import re
@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Page, Request, sync_playwright
 
 from support.programs import program
 
@@ -19,7 +19,7 @@ _QUIET = (
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
     "--disable-component-update", "--disable-sync",
 )  # fmt: skip
-_REFUSED = re.compile(r"Failed to load resource: the server responded with a status of (410|422)\b")
+_REFUSED = re.compile(r"Failed to load resource: the server responded with a status of 4\d\d\b")
 _PATIENCE_MS = 20_000
 _SPILLS = """() => {
   const wide = document.documentElement.clientWidth;
@@ -52,6 +52,7 @@ class Profile:
     page: Page
     scripts: bool
     complaints: list[str] = field(default_factory=list)
+    went_to: set[str] = field(default_factory=set)
 
     @property
     def spills(self) -> list[str]:
@@ -81,7 +82,8 @@ def profile(
     context.set_default_timeout(_PATIENCE_MS)
     try:
         held = Profile(context.new_page(), scripts)
-        held.page.on("console", lambda message: _listen(held, message.type, message.text))
+        held.page.on("console", lambda message: _listen(held, message))
+        held.page.on("request", lambda request: _note(held, request))
         held.page.on("pageerror", lambda error: held.complaints.append(str(error)))
         held.page.on("requestfailed", lambda request: _failed(held, request.url, request.failure))
         yield held
@@ -90,9 +92,15 @@ def profile(
         context.close()
 
 
-def _listen(held: Profile, kind: str, text: str) -> None:
-    if kind in ("error", "warning") and not _REFUSED.match(text):
-        held.complaints.append(f"{kind}: {text}")
+def _note(held: Profile, request: Request) -> None:
+    if request.is_navigation_request():
+        held.went_to.add(request.url)
+
+
+def _listen(held: Profile, message: ConsoleMessage) -> None:
+    refused = _REFUSED.match(message.text) and message.location["url"] in held.went_to
+    if message.type in ("error", "warning") and not refused:
+        held.complaints.append(f"{message.type}: {message.text}")
 
 
 def _failed(held: Profile, url: str, failure: str | None) -> None:
