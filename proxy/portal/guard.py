@@ -38,7 +38,6 @@ HEADERS: Final[Mapping[str, str]] = MappingProxyType(
         "X-Content-Type-Options": "nosniff",
         "X-Frame-Options": "DENY",
         "Referrer-Policy": "same-origin",
-        "Strict-Transport-Security": "max-age=31536000",
         "Cross-Origin-Opener-Policy": "same-origin",
         "Cross-Origin-Resource-Policy": "same-origin",
         "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
@@ -46,6 +45,22 @@ HEADERS: Final[Mapping[str, str]] = MappingProxyType(
     }
 )
 """On every answer. Origins are told to ourselves alone, where POSTs are known by them (Fetch, `Origin`)."""
+
+
+_TLS_ALONE: Final = ("Strict-Transport-Security", "max-age=31536000")
+_THIS_MACHINE: Final = re.compile(r"(?:.+\.)?localhost(?::\d+)?")
+
+
+def dress(response: web.StreamResponse, host: str) -> None:
+    """Put on what every answer carries; `host` is what the request said, empty where that is not known.
+
+    That a host is for TLS alone holds for all its ports (RFC 6797 §8.3), so it is not said of `localhost`,
+    where whoever tries this out has other servers.
+    """
+    for name, value in HEADERS.items():
+        response.headers.setdefault(name, value)
+    if host and not _THIS_MACHINE.fullmatch(host.lower()):
+        response.headers.setdefault(*_TLS_ALONE)
 
 
 @dataclass(frozen=True, slots=True)

@@ -120,7 +120,7 @@ class Site:
             method = "GET" if request.method == "HEAD" else request.method
             if method == "GET" and request.path in rendering.STATIC:
                 file = rendering.STATIC[request.path]
-                return Answered(self._dressed(file.answer(request.headers.get("If-None-Match"))))
+                return Answered(_dressed(file.answer(request.headers.get("If-None-Match")), request))
             visit = await self._visit(request, caller)
             begins()
             response = await self._answer(method, visit, telling)
@@ -131,7 +131,7 @@ class Site:
             response = self._trouble(trouble, visit, telling)
         if visit is not None:
             await self._leave(visit, response)
-        return Answered(self._dressed(response), visit=visit, refused=telling.refused)
+        return Answered(_dressed(response, request), visit=visit, refused=telling.refused)
 
     def unread(self, status: int) -> web.Response:
         """Answer what is no request, or what a fault of ours left without an answer."""
@@ -139,7 +139,7 @@ class Site:
         if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
             why = "something went wrong here; please tell whoever runs this server"
         host = self._ports.endpoints().host
-        return self._dressed(rendering.html("stopped.html", {"why": why, "host": host}, status=status))
+        return _dressed(rendering.html("stopped.html", {"why": why, "host": host}, status=status))
 
     async def _visit(self, request: web.BaseRequest, caller: Visitor) -> Visit:
         held = guard.token_of(request)
@@ -244,11 +244,10 @@ class Site:
         log.error("portal fault number=%s cause=%s", number, fault(trouble))
         return rendering.html("fault.html", {"number": number, "host": host}, status=500)
 
-    @staticmethod
-    def _dressed(response: web.Response) -> web.Response:
-        for name, value in guard.HEADERS.items():
-            response.headers.setdefault(name, value)
-        return response
+
+def _dressed(response: web.Response, request: web.BaseRequest | None = None) -> web.Response:
+    guard.dress(response, "" if request is None else request.headers.get("Host", ""))
+    return response
 
 
 def _landing(visit: Visit) -> web.Response:
