@@ -10,8 +10,8 @@ Of somebody who never proved it here nothing is kept. What the mail server says 
 first sign-in is enough, or where a second factor stands beside it. Otherwise an invitation comes first.
 
 Names nobody has are asked for like others, so that neither an outage nor the time an answer takes tells who
-has an account; and there is one hash to verify for each try. Networks take turns at these (`auth.turns`), and
-those that guess wait for those that do not: the hashes are dear, and anyone may ask for one.
+has an account; and there is one hash to verify for each try. Networks take turns at both (`auth.turns`), and
+those that guess wait for those that do not: hashes and answers are dear, and anyone may ask for them.
 """
 
 from __future__ import annotations
@@ -41,6 +41,9 @@ PRIMARY_FLOOR_S: Final = 3.0
 PRIMARY_JITTER_S: Final = 0.5
 TURNS_MOST: Final = 512
 """Who wait for a hash; two cores come to some thirty before clients would give up."""
+ASKED_AT_A_TIME: Final = 16
+ASKED_DOUBTED: Final = 12
+"""Answers of mail servers that are waited for; they take seconds to refuse."""
 _AGAIN: Final = 3
 """How often a try is looked at anew because the account was changed in the same moment."""
 
@@ -141,6 +144,9 @@ class PrimaryPasswords:
         self._primaries = primaries
         at_a_time = hasher.primary_at_a_time
         self._turns = Turns(at_a_time=at_a_time + 1, doubted_at_a_time=at_a_time, waiting_most=TURNS_MOST)
+        self._askers = Turns(
+            at_a_time=ASKED_AT_A_TIME, doubted_at_a_time=ASKED_DOUBTED, waiting_most=TURNS_MOST
+        )
 
     def elsewhere(self, email: str) -> bool:
         """Tell whether a mail server keeps the primary password of an address."""
@@ -172,7 +178,8 @@ class PrimaryPasswords:
             email = names.email_address(asked.name) if account is None else account.email
             if email is None or not self.elsewhere(email):
                 return Checked(account=account, right=await self._matches(asked, account, primary))
-            said = await self._ask(email, account, primary)
+            async with self._askers.turn(asked.asker):
+                said = await self._ask(email, account, primary)
             kept = await self._matches(asked, account, primary)
             if not said or kept:
                 return Checked(account=account, right=said)

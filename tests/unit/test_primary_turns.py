@@ -5,13 +5,14 @@ import asyncio
 import pytest
 
 from auth.hashing import Hasher
-from auth.primaries import Asked, PrimaryPasswords
+from auth.primaries import ASKED_DOUBTED, Asked, PrimaryPasswords
 from auth.proving import Prover
 from auth.secret import Secret
 from auth.throttle import origin
 from auth.turns import Asker
+from support.mailboxes import Mailboxes
 from support.office import ALICE, BOB, CHEAP, PRIMARY, office
-from support.sockets import turns
+from support.sockets import turns, until
 
 GUESS = Secret("guess")
 HERE, ELSEWHERE = "192.0.2.7", "2001:db8:1:2::3"
@@ -37,6 +38,25 @@ async def test_who_has_failed_waits_for_who_has_not(passwords):
     await newcomer
     assert sum(task.done() for task in crowd) < 10
     assert not any(checked.right for checked in await asyncio.gather(*crowd))
+
+
+async def test_nor_does_a_mail_server_answer_those_who_guess_alone(tmp_path):
+    server = Mailboxes(held=asyncio.Event())
+    async with office(tmp_path) as here:
+        passwords = PrimaryPasswords(here.store, here.hasher, here.keys, here.clock, server)
+
+        def guess(name: str, where: str, *, doubted: bool) -> asyncio.Task:
+            asker = Asker(origin=origin(where), doubted=doubted)
+            asked = Asked(name=name, account=None, where=where, asker=asker)
+            return asyncio.create_task(passwords.check(asked, GUESS))
+
+        crowd = [guess(f"x{n}@example.org", f"192.0.2.{n}", doubted=True) for n in range(40)]
+        await turns()
+        assert len(server.asked) == ASKED_DOUBTED
+        newcomer = guess(ALICE, "198.51.100.1", doubted=False)
+        await until(lambda: (ALICE, False) in server.asked)
+        server.held.set()
+        assert not any(checked.right for checked in await asyncio.gather(newcomer, *crowd))
 
 
 async def test_an_address_is_doubted_from_a_try_that_came_to_nothing_until_it_is_forgiven(tmp_path):
