@@ -13,7 +13,9 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 _HERE: Final = Path(__file__).parent
 _KINDS: Final = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
-_STATIC_AGE_S: Final = 3_600
+_STATIC_AGE_S: Final = 30 * 86_400
+_TAG_CHARACTERS: Final = 32
+_MARK_CHARACTERS: Final = 12
 
 environment: Final = Environment(
     loader=FileSystemLoader(_HERE / "templates"),
@@ -49,7 +51,7 @@ class StaticFile:
 
 def _read(path: Path) -> StaticFile:
     body = path.read_bytes()
-    tag = f'"{hashlib.sha256(body).hexdigest()[:32]}"'
+    tag = f'"{hashlib.sha256(body).hexdigest()[:_TAG_CHARACTERS]}"'
     return StaticFile(body=body, kind=_KINDS[path.suffix], tag=tag)
 
 
@@ -58,3 +60,13 @@ STATIC: Final[Mapping[str, StaticFile]] = {
     for path in sorted((_HERE / "static").iterdir())
     if path.suffix in _KINDS
 }
+
+
+def _address(name: str) -> str:
+    """Give the address of a file with what is in it: after an upgrade no browser keeps to an older one."""
+    path = f"/static/{name}"
+    mark = STATIC[path].tag.strip('"')[:_MARK_CHARACTERS]
+    return f"{path}?{mark}"
+
+
+environment.globals["static"] = _address

@@ -138,6 +138,21 @@ async def test_every_answer_carries_what_protects_it(tmp_path):
         assert re.fullmatch(r"__Host-wicketgate=[\w-]{43}; Path=/; Secure; HttpOnly; SameSite=Strict", cookie)
 
 
+async def test_what_a_page_loads_is_known_by_what_is_in_it_and_kept(tmp_path):
+    async with portal_stage(tmp_path) as stage:
+        visitor = stage.visitor()
+        page = await visitor.get("/sign-in")
+        files = set(re.findall(r'(?:src|href)="(/static/[^"]*)"', page.html))
+        assert len(files) == 3
+        for address in files:
+            file = await visitor.get(address)
+            assert file.status == 200
+            assert file.header("ETag").strip('"').startswith(address.partition("?")[2])
+            assert file.header("Cache-Control") == f"public, max-age={30 * 86_400}"
+            known = await visitor.get(address, **{"If-None-Match": file.header("ETag")})
+            assert (known.status, known.body) == (304, b"")
+
+
 @pytest.mark.parametrize("change", [{"csrf": None}, {"csrf": ""}, {"csrf": "0" * 64}, {"csrf": "é"}])
 async def test_a_form_without_its_token_is_not_looked_at(tmp_path, change):
     async with portal_stage(tmp_path) as stage:
