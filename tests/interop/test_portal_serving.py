@@ -12,6 +12,7 @@ import pytest
 
 from config.authority import issue
 from proxy.portal.guard import COOKIE
+from support import imap, smtp
 from support.daemons import free_ports
 from support.house import PRIMARY, code
 from support.serving import make_gate, running_gate
@@ -119,6 +120,19 @@ async def test_a_session_is_worth_nothing_beside_it_and_an_app_password_nothing_
     assert status(asked(serving.facts, name=DAV, host=DAV, more=f"Authorization: Basic {basic}\r\n")) != 401
     answer = asked(serving.facts, name=APPS, host=APPS, more=f"Authorization: Basic {basic}\r\n")
     assert b"Location: /sign-in" in answer
+    by_imap, by_smtp = await asyncio.to_thread(_tried, serving.facts, visitor.cookies[COOKIE])
+    assert "AUTHENTICATIONFAILED" in by_imap
+    assert by_smtp.startswith("535")
+
+
+def _tried(facts, token: str) -> tuple[str, str]:
+    """Sign in at mail with this as the password; give what both refuse it with."""
+    mail, sending = imap.connect(facts), smtp.connect(facts)
+    try:
+        return imap.refusal(mail, ALICE, token), smtp.refusal(sending, ALICE, token)
+    finally:
+        mail.shutdown()
+        sending.close()
 
 
 async def test_sessions_and_places_outlive_a_config_that_is_read_again(own_town):
