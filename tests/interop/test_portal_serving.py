@@ -7,12 +7,15 @@ import signal
 import socket
 import ssl
 from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from config.authority import issue
 from proxy.portal.guard import COOKIE
 from support import imap, smtp
+from support.balancing import BALANCER, believe_balancers, nginx, running_balancer
 from support.daemons import free_ports
 from support.house import PRIMARY, code
 from support.serving import make_gate, running_gate
@@ -37,6 +40,12 @@ def own_town(tmp_path):
 
 @contextmanager
 def _serving(folder):
+    house, seed = _made(folder)
+    with running_gate(house) as serving:
+        yield serving, seed
+
+
+def _made(folder):
     """A gate whose portal has a name of its own, on the port of contacts and calendars and on another one."""
     house = make_gate(folder / "gate")
     seed = house.add(ALICE)
@@ -44,8 +53,7 @@ def _serving(folder):
     change(house, r"^names = .*$", f'names = ["{DAV}", "{APPS}", "127.0.0.1"]')
     change(house, r"^public_host = .*$", f'public_host = "{DAV}"')
     change(house, r"^\[policy\]$", f'[portal]\nhost = "{APPS}"\n\n[policy]')
-    with running_gate(house) as serving:
-        yield serving, seed
+    return house, seed
 
 
 def change(house, before: str, after: str) -> None:
@@ -152,3 +160,44 @@ async def test_sessions_and_places_outlive_a_config_that_is_read_again(own_town)
     serving.process.send_signal(signal.SIGHUP)
     serving.log.wait_for("portal=()")
     assert status(asked(serving.facts, name=APPS, host=APPS)) == 401
+
+
+def beside_a_web_server(portal: int):
+    """Write what docs/deploy.md says for nginx; contacts and calendars are the web server that was there."""
+    guide = Path(__file__).parents[2].joinpath("docs/deploy.md").read_text("utf-8")
+    _, _, section = guide.partition("### The portal beside a web server on port 443\n")
+    named, served = re.findall(r"^  (?:map|server) .*$", section, flags=re.MULTILINE)[:2]
+
+    def written(folder, mine, gate, host):
+        command = nginx(folder, {kind: mine[kind] for kind in mine if kind != "https"}, gate, host)
+        ours = f"{named}\n{served}\n"
+        for example, here in {
+            "listen 443": f"listen {host}:{mine['https']}",
+            "apps.example.org 10.0.0.5:8444": f"{APPS} 127.0.0.1:{portal}",
+            "127.0.0.1:4443": f"127.0.0.1:{gate['https']}",
+        }.items():
+            assert example in ours
+            ours = ours.replace(example, here)
+        file = folder / "nginx.conf"
+        file.write_text(file.read_text().replace("stream {\n", f"stream {{\n{ours}"))
+        return command
+
+    return written
+
+
+@pytest.fixture
+def behind_nginx(tmp_path):
+    house, seed = _made(tmp_path)
+    with running_gate(believe_balancers(house)) as serving:
+        nginx_here = beside_a_web_server(serving.facts["portal_port"])
+        with running_balancer(nginx_here, serving.facts) as facts:
+            yield replace(serving, facts=facts), seed
+
+
+async def test_beside_a_web_server_people_come_from_their_own_addresses(behind_nginx):
+    serving, seed = behind_nginx
+    assert status(asked(serving.facts, name=DAV, host=DAV)) == 401
+    await signed_in(visitor_at(serving, "https_port"), seed)
+    line = serving.log.wait_for("event=sign-in service=portal")
+    assert "address=127.0.0.1 " in line
+    assert BALANCER not in line
