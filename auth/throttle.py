@@ -135,12 +135,15 @@ class Ladder:
     lock_s: float
     forget_s: float
     """After this long without a failure the count starts again."""
+    forgiven_s: float = math.inf
+    """For each time this long since the last failure, the next one counts on from one less."""
 
 
 PER_ACCOUNT: Final = Ladder(free=3, lock_after=10, lock_s=900.0, forget_s=86_400.0)
 """Waits of 1, 2, 4 … 64 s, then 15 minutes a try: about 100 guesses a day. App passwords are not touched."""
-PER_ADDRESS: Final = Ladder(free=20, lock_after=50, lock_s=900.0, forget_s=3_600.0)
-"""An office shares one address; only a sweep over many accounts gets here."""
+PER_ADDRESS: Final = Ladder(free=20, lock_after=50, lock_s=900.0, forget_s=3_600.0, forgiven_s=120.0)
+"""An office shares one address, and mistypes all day; only a sweep over many accounts gets here, with some
+450 guesses a day after the first 50."""
 STEP_MOST_S: Final = 64.0
 
 
@@ -164,8 +167,7 @@ def primary_verdict(
 
     Times are seconds since 1970-01-01 UTC. A clock set back makes a wait last no longer than it was.
     """
-    failures = failures_carried(failures, last_failure_at, now, ladder)
-    if last_failure_at is None or failures < ladder.free:
+    if last_failure_at is None or now - last_failure_at >= ladder.forget_s or failures < ladder.free:
         return Allowed()
     if failures >= ladder.lock_after:
         wait = ladder.lock_s
@@ -181,4 +183,18 @@ def failures_carried(
     """Give how many of the stored failures still count; a new one is added to this."""
     if last_failure_at is None or now - last_failure_at >= ladder.forget_s:
         return 0
-    return failures
+    return max(0, failures - int(max(0.0, now - last_failure_at) // ladder.forgiven_s))
+
+
+def failures_counted(
+    failures: int, last_failure_at: float | None, now: float, ladder: Ladder
+) -> tuple[int, float]:
+    """Count one more; gives what to store: the count, and the time it is counted from.
+
+    While there is no wait, what has passed towards the next forgiveness is kept. Else right tries, which are
+    counted and taken back, would put it off for ever at a busy address.
+    """
+    count = failures_carried(failures, last_failure_at, now, ladder) + 1
+    if last_failure_at is None or not 1 < count < ladder.free or math.isinf(ladder.forgiven_s):
+        return count, now
+    return count, now - max(0.0, now - last_failure_at) % ladder.forgiven_s

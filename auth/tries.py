@@ -31,6 +31,7 @@ from auth.throttle import (
     Ladder,
     Wait,
     failures_carried,
+    failures_counted,
     prefixes,
     primary_verdict,
 )
@@ -84,11 +85,12 @@ class Tries:
             if (seconds := self._wait(tx, subject, now)) is not None:
                 raise _too_many(seconds)
         unseen = self._wait(tx, account, now) is not None
-        doubted = any(self._carried(tx, subject, now)[0] > 0 for subject in address)
+        doubted = any(self._carried(tx, subject, now) > 0 for subject in address)
         subjects = told if unseen else (*told, account)
         for subject in subjects:
-            failures, _ = self._carried(tx, subject, now)
-            counted = Failures(count=failures + 1, last_at=now)
+            failures, last_at = self._stored(tx, subject)
+            count, from_ = failures_counted(failures, last_at, now, subject.ladder)
+            counted = Failures(count=count, last_at=from_)
             proofs.set_failures(tx, subject.digest, self._keys.current_id, counted)
         return Try(subjects=subjects, unseen=unseen, doubted=doubted)
 
@@ -139,18 +141,18 @@ class Tries:
 
     def _wait(self, tx: Tx, subject: Subject, now: float) -> float | None:
         """Say how many seconds it is too early for another try; None when it is not."""
-        failures, last_at = self._carried(tx, subject, now)
-        match primary_verdict(failures, last_at, now, subject.ladder):
+        match primary_verdict(*self._stored(tx, subject), now, subject.ladder):
             case Wait(seconds):
                 return seconds
         return None
 
-    def _carried(self, tx: Tx, subject: Subject, now: float) -> tuple[int, float | None]:
+    def _carried(self, tx: Tx, subject: Subject, now: float) -> int:
+        return failures_carried(*self._stored(tx, subject), now, subject.ladder)
+
+    def _stored(self, tx: Tx, subject: Subject) -> tuple[int, float | None]:
         proofs.adopt_failures(tx, subject.digest, self._keys.current_id, subject.earlier)
         stored = proofs.failures_of(tx, subject.digest)
-        if stored is None:
-            return 0, None
-        return failures_carried(stored.count, stored.last_at, now, subject.ladder), stored.last_at
+        return (0, None) if stored is None else (stored.count, stored.last_at)
 
 
 def _too_many(seconds: float) -> AccountError:

@@ -15,6 +15,7 @@ from auth.throttle import (
     Allowed,
     Wait,
     failures_carried,
+    failures_counted,
     prefixes,
     primary_verdict,
 )
@@ -219,6 +220,44 @@ def test_an_address_has_more_room():
     assert primary_verdict(20, 1000.0, 1000.0, PER_ADDRESS) == Wait(1.0)
     assert primary_verdict(49, 1000.0, 1000.0, PER_ADDRESS) == Wait(64.0)
     assert primary_verdict(50, 1000.0, 1000.0, PER_ADDRESS) == Wait(900.0)
+
+
+def test_an_address_is_forgiven_as_time_goes_by_but_not_while_it_waits():
+    assert failures_carried(50, 1000.0, 1000.0 + 119, PER_ADDRESS) == 50
+    assert failures_carried(50, 1000.0, 1000.0 + 899, PER_ADDRESS) == 43
+    assert primary_verdict(50, 1000.0, 1000.0 + 899, PER_ADDRESS) == Wait(1.0)
+    assert failures_carried(3, 1000.0, 1000.0 + 3_000, PER_ADDRESS) == 0
+    assert failures_carried(9, 1000.0, 0.0, PER_ADDRESS) == 9, "a clock set back forgives nothing"
+
+
+@pytest.mark.parametrize("every_s", [1.0, 10.0, 119.0])
+def test_right_tries_do_not_put_an_addresss_forgiveness_off(every_s):
+    failures, last_at, now = 10, 1000.0, 1000.0
+    for _ in range(int(1_500 / every_s)):
+        now += every_s
+        failures, last_at = failures_counted(failures, last_at, now, PER_ADDRESS)
+        failures -= 1
+        if failures == 0:
+            break
+    assert failures == 0
+
+
+def test_an_office_that_mistypes_all_day_never_waits_and_a_sweep_soon_does():
+    def guesses(every_s: float, for_s: float) -> tuple[int, int]:
+        failures, last_at, seen, kept_out, now = 0, None, 0, 0, 0.0
+        while now < for_s:
+            now += every_s
+            if primary_verdict(failures, last_at, now, PER_ADDRESS) == Allowed():
+                failures, last_at = failures_counted(failures, last_at, now, PER_ADDRESS)
+                seen += 1
+            else:
+                kept_out += 1
+        return seen, kept_out
+
+    assert guesses(every_s=130.0, for_s=86_400.0) == (665, 0)
+    seen, kept_out = guesses(every_s=1.0, for_s=86_400.0)
+    assert seen < 550
+    assert kept_out > 80_000
 
 
 def test_the_count_starts_again_after_a_long_while():
