@@ -29,12 +29,16 @@ def test_nor_does_a_page_off_the_way(town: Street) -> None:
     with town.walk(Accessible()) as person:
         person.accept(link)
         person.enrol()
-        person.go(f"{town.url}confirm?then=/app-passwords/revoke-all")
+        person.go(f"{town.url}confirm?then=/app-passwords/new")
         assert person.title == "Is it you?"
         person.type("Primary password", "not mine")
         person.type("Code", "000000")
         person.press("Continue")
         assert "is wrong" in person.text
+        person.type("Primary password", PRIMARY)
+        person.type("Code", person.recovery_codes.pop())
+        person.press("Continue")
+        assert person.path == "/app-passwords/new"
         person.go(f"{town.url}nowhere")
         assert person.title == "There is no such page"
 

@@ -120,6 +120,20 @@ async def test_an_old_proof_is_asked_for_again_and_brings_back(tmp_path):
         assert visitor.cookies[COOKIE] != before
 
 
+async def test_whoever_mistypes_goes_on_to_the_same_page(tmp_path):
+    async with portal_stage(tmp_path) as stage:
+        await stage.here.enrolled()
+        visitor = stage.visitor()
+        page = await visitor.submit(await visitor.get("/activity"), email=ALICE, password=PRIMARY.reveal())
+        page = await visitor.submit(page, code="000000")
+        page = await visitor.submit(page, code=stage.here.code().reveal())
+        assert page.path == "/activity"
+        stage.here.clock.now += 301
+        page = await visitor.submit(await visitor.get("/second-factor"), password="not mine", code="000000")
+        page = await visitor.submit(page, password=PRIMARY.reveal(), code=stage.here.code().reveal())
+        assert page.path == "/second-factor"
+
+
 # --- what a request must be like ----------------------------------------------------------------------------
 
 

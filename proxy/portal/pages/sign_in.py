@@ -34,9 +34,7 @@ async def ask(visit: Visit) -> web.Response:
     """Ask for name and primary password; who is in already goes on."""
     if visit.held is not None and visit.held.stage is Stage.IN:
         return visit.go(HOME)
-    return visit.page(
-        "sign_in.html", name=visit.form.get("email", ""), on=own_path(visit.query.get("then", ""))
-    )
+    return visit.page("sign_in.html", name=visit.form.get("email", ""), on=_on(visit))
 
 
 async def sign_in(visit: Visit) -> web.Response:
@@ -44,7 +42,7 @@ async def sign_in(visit: Visit) -> web.Response:
     name, primary = visit.form.get("email", "").strip(), Secret(visit.form.get("password", ""))
     opened = await visit.ports.accounts.portal.begin(name, primary, visit.where)
     await _turn(visit, opened)
-    on = own_path(visit.form.get("then", ""))
+    on = _on(visit)
     if opened.stage is Stage.CODE:
         return visit.go(f"{CODE}?{urlencode({'then': on})}" if on else CODE)
     return visit.go(SECOND_FACTOR)
@@ -52,7 +50,7 @@ async def sign_in(visit: Visit) -> web.Response:
 
 async def ask_code(visit: Visit) -> web.Response:
     """Ask for a code."""
-    return visit.page("sign_in_code.html", on=own_path(visit.query.get("then", "")))
+    return visit.page("sign_in_code.html", on=_on(visit))
 
 
 async def answer(visit: Visit) -> web.Response:
@@ -65,12 +63,12 @@ async def answer(visit: Visit) -> web.Response:
             raise _wrong(error.tried) from None
         raise
     await _turn(visit, opened)
-    return visit.go(own_path(visit.form.get("then", "")) or HOME)
+    return visit.go(_on(visit) or HOME)
 
 
 async def ask_again(visit: Visit) -> web.Response:
     """Ask for both once more."""
-    return visit.page("confirm.html", on=own_path(visit.query.get("then", "")) or HOME)
+    return visit.page("confirm.html", on=_on(visit) or HOME)
 
 
 async def confirm(visit: Visit) -> web.Response:
@@ -78,7 +76,7 @@ async def confirm(visit: Visit) -> web.Response:
     primary, code = (Secret(visit.form.get(name, "")) for name in ("password", "code"))
     opened = await visit.ports.accounts.portal.confirm(visit.token, primary, code, visit.where)
     await _turn(visit, opened)
-    return visit.go(own_path(visit.form.get("then", "")) or HOME)
+    return visit.go(_on(visit) or HOME)
 
 
 async def sign_out(visit: Visit) -> web.Response:
@@ -92,6 +90,11 @@ def own_path(text: str) -> str:
     """Give a path of ours to go on to; empty for anything else, such as another site's `//host`."""
     plain = text.startswith("/") and not text.startswith(("//", "/\\")) and text.isascii()
     return text if plain and text.isprintable() and len(text) <= _LONGEST else ""
+
+
+def _on(visit: Visit) -> str:
+    """Where to go on: as the form says that was sent, also when shown again; else as the address does."""
+    return own_path(visit.form.get("then", visit.query.get("then", "")))
 
 
 def _wrong(tried: str) -> AccountError:
