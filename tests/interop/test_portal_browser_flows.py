@@ -6,7 +6,7 @@ import pytest
 
 from support.chromium import DESKTOP, PHONE, Profile
 from support.portal_tour import tour
-from support.portal_walk import Street, street
+from support.portal_walk import Street, code_of, street
 from support.waiting import until
 
 
@@ -26,6 +26,51 @@ def test_everything_is_done_on_any_screen(town: Street, size: tuple[int, int], s
     email, link = town.invited()
     with town.walk(fits, size=size, scripts=scripts) as person:
         tour(person, email, link)
+
+
+def test_what_is_copied_and_saved_is_what_is_shown(town: Street) -> None:
+    _, link = town.invited()
+    with town.walk() as person:
+        page = person.page
+        page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+
+        def copied() -> str:
+            page.get_by_role("button", name="Copy", exact=True).click()
+            page.get_by_role("button", name="Copied", exact=True).wait_for()
+            return page.evaluate("navigator.clipboard.readText()")
+
+        person.accept(link)
+        key = page.locator("#key").inner_text()
+        assert copied() == key
+        person.type("Code", code_of(key))
+        person.press("Confirm")
+        codes = page.locator("#codes li").all_inner_texts()
+        assert copied().splitlines() == codes
+        with page.expect_download() as saved:
+            page.get_by_role("link", name="Download", exact=True).click()
+        assert saved.value.path().read_text("utf-8").splitlines()[-len(codes) :] == codes
+        person.press("I have them")
+        assert person.generate("Phone", "mail") == copied()
+
+
+def test_a_label_is_a_label_on_every_page_that_says_it(town: Street) -> None:
+    hostile = "</title><script>alert(1)</script><img src=/x onerror=alert(2)>"
+    _, link = town.invited()
+    with town.walk() as person:
+        ran: list[str] = []
+        person.page.on("dialog", lambda dialog: (ran.append(dialog.message), dialog.dismiss()))
+        person.accept(link)
+        person.enrol()
+        person.generate(hostile, "mail")
+        assert hostile in person.text
+        person.back_to_list()
+        person.press_link(f"Revoke {hostile}…")
+        assert hostile in person.title
+        person.press(f"Revoke {hostile}")
+        assert hostile in person.text
+        person.follow("View History")
+        assert hostile in person.text
+        assert ran == []
 
 
 BROUGHT_IN = {
