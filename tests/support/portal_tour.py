@@ -81,6 +81,8 @@ def account(person: Walk) -> None:
     person.press("I have them")
     person.follow("Account")
     person.follow("Replace the authenticator")
+    assert person.title == "Replace the authenticator"
+    person.enrol()
     person.follow("Account")
     person.follow("Change the primary password")
     person.type("New primary password", CHANGED)
