@@ -48,10 +48,6 @@ _AGAIN: Final = 3
 """How often a try is looked at anew because the account was changed in the same moment."""
 
 
-class PrimaryOutage(Exception):  # noqa: N818 - it names a state, as StoreUnavailable does
-    """The mail server that knows the primary password cannot be asked now. It says nothing about anyone's."""
-
-
 class Primaries(Protocol):
     """The mail servers that keep primary passwords."""
 

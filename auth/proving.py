@@ -21,7 +21,8 @@ from auth.codes import Code
 from auth.deed import AccountError, Actor, Fresh, Problem, Proof, Revocation, proof_needed, to_type
 from auth.hashing import Busy, Hasher
 from auth.lifetimes import is_alive, is_fresh
-from auth.primaries import Asked, Checked, Elsewhere, PrimaryOutage, PrimaryPasswords
+from auth.outage import PrimaryOutage
+from auth.primaries import Asked, Checked, Elsewhere, PrimaryPasswords
 from auth.seal import KeyRing, UnknownKey, UnsealError
 from auth.secret import Secret
 from auth.store import portal_sessions, proofs, queries

@@ -23,7 +23,7 @@ import click
 
 from auth.fault import fault
 from auth.hashing import Busy
-from auth.primaries import PrimaryOutage
+from auth.outage import PrimaryOutage
 from auth.seal import UnknownKey, UnsealError
 from auth.store.errors import StoreUnavailable
 from config.address import AddressError

@@ -21,8 +21,8 @@ from auth.deed import Problem
 from auth.fault import fault
 from auth.hashing import Busy
 from auth.lifetimes import FRESH_S
+from auth.outage import PrimaryOutage
 from auth.portal_sessions import PortalSession
-from auth.primaries import PrimaryOutage
 from auth.secret import Secret
 from auth.store.errors import StoreUnavailable
 from auth.store.rows import Stage

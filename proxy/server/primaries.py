@@ -13,7 +13,7 @@ from typing import Final
 
 from auth.deed import AccountError
 from auth.identities import Identities, check_secret
-from auth.primaries import PrimaryOutage
+from auth.outage import PrimaryOutage
 from auth.secret import Secret
 from auth.store.rows import AccountRow
 from config.models import Config

@@ -3,7 +3,8 @@
 import asyncio
 from dataclasses import dataclass, field
 
-from auth.primaries import Floor, PrimaryOutage
+from auth.outage import PrimaryOutage
+from auth.primaries import Floor
 from auth.secret import Secret
 from auth.store.rows import AccountRow
 

@@ -8,7 +8,8 @@ import pytest
 from auth.accounts import AccountError, Accounts, Problem
 from auth.deed import Fresh
 from auth.invitations import GOOD_S, ToInvite
-from auth.primaries import Floor, PrimaryOutage
+from auth.outage import PrimaryOutage
+from auth.primaries import Floor
 from auth.secret import Secret
 from auth.store.rows import Stage
 from support.office import (

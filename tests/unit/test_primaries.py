@@ -6,7 +6,7 @@ import pytest
 
 from auth.accounts import Problem, Proof
 from auth.lifetimes import FRESH_S
-from auth.primaries import PrimaryOutage
+from auth.outage import PrimaryOutage
 from auth.secret import Secret
 from auth.store import deeds
 from auth.store.rows import ChangeKind, RevokedWhy, Stage

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from auth.identities import Identities
-from auth.primaries import PrimaryOutage
+from auth.outage import PrimaryOutage
 from auth.secret import Secret
 from config.load import load
 from config.models import Config
