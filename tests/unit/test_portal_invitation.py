@@ -130,12 +130,12 @@ async def test_nothing_of_it_goes_anywhere(tmp_path, caplog):
         address = await invited(stage)
         visitor = stage.visitor()
         page = await visitor.get(address)
-        assert page.header("Referrer-Policy") == "no-referrer"
+        assert page.header("Referrer-Policy") == "same-origin"
         assert page.header("Cache-Control") == "no-store"
         named = set(re.findall(r'(?:src|href|action)="([^"?]*)[?"]', page.html))
         assert named == {"#main", "/static/gate.svg", "/static/portal.css", "/static/portal.js", address}
         on = await visitor.submit(page, follow=False, new_password=NEW, again=NEW)
-        assert (on.header("Location"), on.header("Referrer-Policy")) == ("/second-factor", "no-referrer")
+        assert (on.header("Location"), on.header("Referrer-Policy")) == ("/second-factor", "same-origin")
         assert address not in (await visitor.get("/second-factor")).html
         await visitor.submit(page, new_password=NEW, again=NEW)
         await visitor.raw(f"GET {address} HTTP/1.1\r\nHost: elsewhere\r\nConnection: close\r\n\r\n".encode())
@@ -161,3 +161,14 @@ async def test_who_has_a_second_factor_by_now_cannot_be_taken_over_by_an_old_lin
         for each in (address, f"/invitation/{again.token.reveal()}"):
             assert (await stage.visitor().get(each)).status == 410
         assert await stage.here.accounts.invitations.look(Secret("x")) is None
+
+
+async def test_a_browser_that_says_its_origin_alone_may_use_it(tmp_path):
+    async with portal_stage(tmp_path) as stage:
+        await stage.here.accounts.add(ALICE, primary=None, actor=OPERATOR)
+        invited = await stage.here.accounts.invitations.invite(ALICE, OPERATOR)
+        visitor = stage.visitor()
+        page = await visitor.get(f"/invitation/{invited.token.reveal()}")
+        fields = page.form(page.path).filled({"new-password": PRIMARY.reveal(), "again": PRIMARY.reveal()})
+        said = {"Origin": stage.url.rstrip("/")}
+        assert (await visitor.post(page.path, fields, headers=said)).path == "/second-factor"

@@ -1,7 +1,8 @@
 """The page behind an invitation: a person sets or proves the primary password, then enrols.
 
 The address holds the one secret that lets in. So it is in no log and on no other page, nothing is loaded from
-elsewhere beside it, and no request names it (`Referrer-Policy: no-referrer`). To look at it uses nothing up,
+elsewhere beside it, and no other site hears of it (`Referrer-Policy: same-origin`: with `no-referrer` the
+form would come without its origin, which older browsers say in no other way). To look at it uses nothing up,
 for mail scanners open links before people do; only the form does. Late, used and unknown links are answered
 alike.
 """
@@ -21,7 +22,6 @@ from proxy.portal.sentences import moment
 from proxy.portal.visit import Route, Visit
 
 _HERE: Final = "/invitation/{token}"
-_NO_REFERRER: Final = {"Referrer-Policy": "no-referrer"}
 
 
 async def ask(visit: Visit) -> web.Response:
@@ -30,16 +30,14 @@ async def ask(visit: Visit) -> web.Response:
     if invitation is None:
         if visit.problem is not None and visit.problem.problem is Problem.INVITATION_ENDED:
             visit.problem = None  # the page says it
-        return _alone(visit.page("invitation_ended.html", status=410))
-    return _alone(
-        visit.page(
-            "invitation.html",
-            email=invitation.account.email,
-            elsewhere=invitation.elsewhere,
-            until=moment(invitation.expires_at, visit.now),
-            least=PRIMARY_CHARS_LEAST,
-            most=PRIMARY_CHARS_MOST,
-        )
+        return visit.page("invitation_ended.html", status=410)
+    return visit.page(
+        "invitation.html",
+        email=invitation.account.email,
+        elsewhere=invitation.elsewhere,
+        until=moment(invitation.expires_at, visit.now),
+        least=PRIMARY_CHARS_LEAST,
+        most=PRIMARY_CHARS_MOST,
     )
 
 
@@ -52,16 +50,11 @@ async def accept(visit: Visit) -> web.Response:
     visit.turn(opened)
     if opened.revocation is not None and opened.revocation.app_password_ids:
         await visit.ports.cut(opened.revocation)
-    return _alone(visit.go(SECOND_FACTOR))
+    return visit.go(SECOND_FACTOR)
 
 
 def _token(visit: Visit) -> Secret:
     return Secret(visit.match["token"])
-
-
-def _alone(page: web.Response) -> web.Response:
-    page.headers.update(_NO_REFERRER)
-    return page
 
 
 ROUTES: Final = (
