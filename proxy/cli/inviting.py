@@ -67,7 +67,8 @@ def invite(invocation: Invocation, email: str | None, **options: Unpack[InviteOp
         whom = facts[0]["email"] if len(facts) == 1 else f"{len(facts)} people"
         say(f"invited {whom} by mail; it goes out while the gate serves")
     if still:
-        note(f"{counted(len(still), 'invitation')} of before not used yet and good; --again makes new ones")
+        earlier = counted(len(still), "earlier invitation")
+        note(f"{earlier} still good and not sent again; --again makes new ones")
 
 
 def _portal(config: Config) -> str:

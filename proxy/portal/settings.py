@@ -53,6 +53,14 @@ class Opened:
     events: str | None
 
 
+def served(endpoints: Endpoints) -> frozenset[Scope]:
+    """Give what there is to open here, whatever the app password."""
+    there = endpoints
+    mail = any((there.imaps, there.imap, there.submissions, there.submission))
+    dav = there.dav_url is not None
+    return frozenset((*((Scope.MAIL,) if mail else ()), *((Scope.CONTACTS, Scope.EVENTS) if dav else ())))
+
+
 def opened(endpoints: Endpoints, user: str, scopes: frozenset[Scope], limits: Limits) -> Opened:
     """Give what an app password of `user` with these scopes and limits opens."""
     mail, there = Scope.MAIL in scopes, endpoints

@@ -125,7 +125,7 @@ def test_a_second_round_leaves_good_invitations_alone_unless_told(house):
     assert len(house.ask("account", "invite", "--all")["invited"]) == 2
     again = house.run("account", "invite", "--all")
     assert again.stdout == "nobody is to be invited\n"
-    assert "2 invitations of before not used yet" in again.stderr
+    assert "2 earlier invitations still good" in again.stderr
     anew = house.ask("account", "invite", "--all", "--again")
     assert (len(anew["invited"]), anew["still_invited"]) == (2, [])
     house.run("account", "import", "-", stdin="email\ncarol@example.org\n")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from proxy.portal.apps import App, apps
-from proxy.portal.settings import Endpoints, opened
+from proxy.portal.settings import Endpoints, opened, served
 from scopes.model import Limits, Scope
 
 MAIL, CONTACTS, EVENTS = Scope.MAIL, Scope.CONTACTS, Scope.EVENTS
@@ -179,3 +179,10 @@ def test_apple_takes_a_port_of_its_own_in_a_field_of_its_own():
 def test_what_goes_wrong_elsewhere_is_noted(app, scopes, limits, word, there):
     notes = " ".join(shown(*scopes, limits=limits)[app].notes)
     assert (word in notes) == there
+
+
+def test_what_nobody_serves_is_not_offered():
+    assert served(HOUSE) == ALL
+    assert served(Endpoints(host="mail.example.org", submission=587)) == {MAIL}
+    only_dav = Endpoints(host="mail.example.org", dav_url="https://mail.example.org/")
+    assert served(only_dav) == {CONTACTS, EVENTS}

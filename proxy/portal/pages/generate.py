@@ -114,6 +114,7 @@ async def _form(visit: Visit, form: MintForm, errors: Mapping[str, str]) -> web.
     number = len(counting(await rows_of(visit), visit.now))
     if number >= visit.ports.limit:
         return visit.page("full.html", number=counted(number, "active app password"))
+    served = settings.served(visit.ports.endpoints())
     return visit.page(
         "generate.html",
         status=422 if errors else 200,
@@ -121,7 +122,7 @@ async def _form(visit: Visit, form: MintForm, errors: Mapping[str, str]) -> web.
         errors=errors,
         expiries=EXPIRIES,
         may=MAY,
-        scopes=SCOPES,
+        scopes=[each for each in SCOPES if each[0] in served],
     )
 
 
