@@ -55,10 +55,12 @@ class Opened:
 
 def served(endpoints: Endpoints) -> frozenset[Scope]:
     """Give what there is to open here, whatever the app password."""
-    there = endpoints
-    mail = any((there.imaps, there.imap, there.submissions, there.submission))
-    dav = there.dav_url is not None
-    return frozenset((*((Scope.MAIL,) if mail else ()), *((Scope.CONTACTS, Scope.EVENTS) if dav else ())))
+    found = set[Scope]()
+    if endpoints.imaps or endpoints.imap or endpoints.submissions or endpoints.submission:
+        found.add(Scope.MAIL)
+    if endpoints.dav_url is not None:
+        found |= {Scope.CONTACTS, Scope.EVENTS}
+    return frozenset(found)
 
 
 def opened(endpoints: Endpoints, user: str, scopes: frozenset[Scope], limits: Limits) -> Opened:

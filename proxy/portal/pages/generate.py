@@ -115,6 +115,7 @@ async def _form(visit: Visit, form: MintForm, errors: Mapping[str, str]) -> web.
     if number >= visit.ports.limit:
         return visit.page("full.html", number=counted(number, "active app password"))
     served = settings.served(visit.ports.endpoints())
+    scopes = [each for each in SCOPES if each[0] in served] or SCOPES
     return visit.page(
         "generate.html",
         status=422 if errors else 200,
@@ -122,7 +123,7 @@ async def _form(visit: Visit, form: MintForm, errors: Mapping[str, str]) -> web.
         errors=errors,
         expiries=EXPIRIES,
         may=MAY,
-        scopes=[each for each in SCOPES if each[0] in served],
+        scopes=scopes,
     )
 
 
