@@ -2,7 +2,8 @@
 
 Mail programs must show an alert to the person, so it is said once a day to each address that an app password
 signs in from, and not on each of the five connections that a program opens at its start. What was said is
-remembered by this process alone, and forgotten with it.
+remembered by this process alone, and forgotten with it. Whether the app password was renewed already is not
+looked up for it: the words fit both.
 """
 
 from __future__ import annotations
@@ -43,7 +44,8 @@ def expiry_alert(grant: Grant, house: House, now: float) -> str:
     called = f'"{grant.label}" ' if _is_plain(grant.label) else ""
     page = house.page
     do = f"renew it at {page}" if page and _is_plain(page) else f"ask whoever runs {house.host} for another"
-    return f"the app-specific password {called}of this app expires on {day(grant.expires_at)}: {do}"
+    end = day(grant.expires_at)
+    return f"the app-specific password {called}of this app expires on {end}: type in the new one if you have it, else {do}"
 
 
 def _is_plain(text: str) -> bool:

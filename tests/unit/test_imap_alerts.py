@@ -18,7 +18,7 @@ SOON = replace(GRANT, expires_at=int(NOW) + 3 * DAY)
 HERE, THERE = ip_address("192.0.2.7"), ip_address("2001:db8::7")
 ALERT = (
     b'* OK [ALERT] the app-specific password "phone" of this app expires on 18 January 2027: '
-    b"ask whoever runs mail.example.org for another\r\n"
+    b"type in the new one if you have it, else ask whoever runs mail.example.org for another\r\n"
 )
 
 
