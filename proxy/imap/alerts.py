@@ -44,8 +44,8 @@ def expiry_alert(grant: Grant, house: House, now: float) -> str:
     called = f'"{grant.label}" ' if _is_plain(grant.label) else ""
     page = house.page
     do = f"renew it at {page}" if page and _is_plain(page) else f"ask whoever runs {house.host} for another"
-    end = day(grant.expires_at)
-    return f"the app-specific password {called}of this app expires on {end}: type in the new one if you have it, else {do}"
+    what = f"the app-specific password {called}of this app expires on {day(grant.expires_at)}"
+    return f"{what}: type in the new one if you have it, else {do}"
 
 
 def _is_plain(text: str) -> bool:
