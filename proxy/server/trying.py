@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from collections.abc import Container, Mapping
 from dataclasses import dataclass
@@ -107,7 +108,8 @@ async def try_sign_in(
         scopes=frozenset({Scope.MAIL}),
         identities={service: identity},
     )
-    place, telling = place_of(told), telling_of(told)
+    # Off the loop, which would stand still for the 30 ms in which OpenSSL reads the system's authorities.
+    place, telling = await asyncio.to_thread(place_of, told), telling_of(told)
     upstream = (
         ImapUpstream(place=place, sign_in_as=kind, client_address=telling)
         if service is Service.IMAP
