@@ -16,6 +16,7 @@ _STALE: Final = "the secret stored for the account holds no more: wicketgate acc
 _TLS_FIRST: Final = "if TLS begins at once on that port, write imaps:// or smtps://; else see its own log"
 _ANOTHER: Final = "see that a server of this protocol listens on that port; else what it says is why"
 _ILL: Final = "its own log says why it lets nobody in at the moment; the sign-in itself may be right"
+_SENDER: Final = "let that server take mails of this sender from the gate's login, or name another address"
 _HINTS: Final = (
     (r"name not found|name look-up", "see that the host in address is right, and that DNS here knows it"),
     (r"ECONNREFUSED", "see that the server runs and listens on that port, and that address names it"),
@@ -46,6 +47,7 @@ _HINTS: Final = (
     (r"refused our sign-in .*: '(?:4\d\d |NO \[(?:UNAVAILABLE|SERVERBUG|LIMIT|INUSE)\b)", _ILL),
     (r"refuse[sd] our sign-in", _REFUSED),
     (r"as its extensions say", "take out of extensions what its EHLO does not list, or let it offer that"),
+    (r"refused the (?:sender|recipient): ", _SENDER),
     (r"XCLIENT", "let the server offer XCLIENT to the gate, or take client_address out"),
     (r"did not answer in time", "see the server's own log; it answered nothing within the gate's limit"),
 )

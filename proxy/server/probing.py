@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from auth.secret import Secret
 from config.address import AddressKind
@@ -18,11 +19,13 @@ from config.upstream import ImapUpstream as ImapTable
 from config.upstream import SmtpUpstream as SmtpTable
 from proxy.dav.upstream import DavUpstream
 from proxy.imap.upstream import ImapUpstream
-from proxy.limits import UPSTREAM_CONNECT_S
+from proxy.letters.message import recipient_of
+from proxy.limits import UPSTREAM_CONNECT_S, UPSTREAM_SIGN_IN_S
 from proxy.server.behind import place_of, telling_of
 from proxy.server.sign_ins import Safes, sign_in_as
 from proxy.server.trying import OnTrial
-from proxy.smtp.upstream import SmtpUpstream
+from proxy.smtp.handing_in import HandingIn, Mail, Verdict, hand_in, say_goodbye
+from proxy.smtp.upstream import SignedIn, SmtpUpstream
 from proxy.upstreams.by_domain import domain_of
 from proxy.upstreams.login import login_template, template_filled
 from proxy.upstreams.place import UpstreamFailure
@@ -30,6 +33,7 @@ from proxy.upstreams.proof import SignInAs, UpstreamRefusal, plain
 from scopes.model import Grant, Identity, Scope, Service
 
 Table = ImapTable | SmtpTable | DavTable
+MAIL_SENDER: Final = "mail.sender"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,7 +62,7 @@ class Behind:
     """A server behind that is not built in, and the account to sign in there with."""
 
     key: str
-    """Its table, as in `upstream.imap`."""
+    """Its table, as in `upstream.imap`; `MAIL_SENDER` for the gate's own mails."""
     told: Table
     person: Person | None
     """None: no account signs in there yet."""
@@ -84,7 +88,7 @@ def own_mail(config: Config, sender: Person) -> Behind | None:
     for key, told in upstream_tables(config):
         if key.endswith(".smtp") and _signs_in_at(config, key, sender):
             built_in = told.address.kind is AddressKind.EMBEDDED
-            return None if built_in else Behind(key="mail.sender", told=told, person=sender)
+            return None if built_in else Behind(key=MAIL_SENDER, told=told, person=sender)
     return None
 
 
@@ -108,7 +112,8 @@ async def probe(config: Config, behind: Behind, safes: Safes) -> None:
         await _ask_dav(told, person)
     else:
         kind = sign_in_as(told, _service(told), safes)
-        offered = await _sign_in(config, told, person, kind)
+        sender = config.mail.sender if behind.key == MAIL_SENDER and config.mail is not None else None
+        offered = await _sign_in(config, told, person, kind, sender)
         promised = told.extensions if isinstance(told, SmtpTable) else ()
         if lacking := [each for each in promised if each not in offered]:
             what = f"{told.address} does not offer {', '.join(lacking)}, as its extensions say"
@@ -138,21 +143,49 @@ def _service(told: ImapTable | SmtpTable) -> Service:
 
 
 async def _sign_in(
-    config: Config, told: ImapTable | SmtpTable, person: Person, kind: SignInAs | None
+    config: Config,
+    told: ImapTable | SmtpTable,
+    person: Person,
+    kind: SignInAs | None,
+    sender: str | None = None,
 ) -> Collection[str]:
-    """Sign in and leave; give the extensions that a submission server offers."""
+    """Sign in and leave; give the extensions that a submission server offers.
+
+    `sender` is the address as which that server is to take mails.
+    """
     place, telling = place_of(told), telling_of(told)
     if isinstance(told, SmtpTable):
         smtp = SmtpUpstream(
             place=place, sign_in_as=kind, client_address=telling, name=config.server.public_host
         )
         signed_in = await smtp.sign_in(person.grant)
-        signed_in.connection.abort()
+        try:
+            if sender is not None:
+                await _must_take(told, signed_in, sender)
+        finally:
+            signed_in.connection.abort()
         return signed_in.extensions
     if kind is not None:
         imap = ImapUpstream(place=place, sign_in_as=kind, client_address=telling)
         (await imap.sign_in(person.grant)).connection.abort()
     return ()
+
+
+async def _must_take(told: SmtpTable, signed_in: SignedIn, sender: str) -> None:
+    """See that mails of this sender are taken, by one to itself that is not sent.
+
+    That it has no mailbox of its own is no fault: it may be one that nobody reads.
+    """
+    leg = HandingIn(Mail(sender=sender, recipient=recipient_of(sender), text=b""), signed_in.extensions)
+    try:
+        outcome = await hand_in(
+            signed_in.connection, leg, already=signed_in.rest, within_s=UPSTREAM_SIGN_IN_S
+        )
+    except UpstreamFailure as failure:
+        raise UpstreamFailure(f"{told.address} {failure}") from None
+    await say_goodbye(signed_in.connection, leg)
+    if outcome.verdict is Verdict.LATER:
+        raise UpstreamFailure(f"{told.address} {outcome.cause}")
 
 
 async def _ask_dav(told: DavTable, person: Person) -> None:

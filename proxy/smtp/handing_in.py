@@ -2,7 +2,8 @@
 
 Pure, as all legs: the shell at the end feeds what the upstream says and sends what is to be said. An outcome
 starts as *later* and must be earned: only the reply to the final dot says that the message was taken, and
-only a refused recipient that it never will be.
+only a refused recipient that it never will be. A refusal by policy at RCPT (RFC 3463 §3.8) may be about the
+sender, of whom Postfix speaks only there: it is for the administrator to mend, so it is one for now.
 """
 
 from __future__ import annotations
@@ -45,7 +46,7 @@ class Mail:
     sender: str
     recipient: str
     text: bytes = field(repr=False)
-    """Whole, CRLF at the end of each line."""
+    """Whole, CRLF at the end of each line. Empty: nothing is sent, it ends when the recipient is taken."""
     utf8: bool = False
     """Whether addresses or header need SMTPUTF8 (RFC 6531)."""
     hidden: Secret | None = None
@@ -61,6 +62,7 @@ class _State(StrEnum):
 
 
 _QUIT: Final = b"QUIT\r\n"
+_POLICY: Final = b"5.7."
 _DOT: Final = re.compile(rb"(?m)^\.")
 
 
@@ -118,10 +120,12 @@ class HandingIn:
             self._refused("refused the sender", reply)
 
     def _recipient_judged(self, reply: Reply) -> None:
-        if reply.positive:
+        if reply.positive and self._mail.text:
             self._say("DATA", _State.DATA)
+        elif reply.positive:
+            self._end(Verdict.TAKEN, "", goodbye=_QUIT)  # which forgets the transaction (§4.1.1.10)
         else:
-            never = reply.code // 100 == 5
+            never = reply.code // 100 == 5 and not reply.lines[0].startswith(_POLICY)
             self._refused("refused the recipient", reply, Verdict.NEVER if never else Verdict.LATER)
 
     def _text_wanted(self, reply: Reply) -> None:

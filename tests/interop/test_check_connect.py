@@ -15,6 +15,7 @@ from support.postfix_config import PostfixOptions
 from support.radicale_program import running_radicale
 
 ALICE, BOB = "alice@example.org", "bob@example.org"
+GATE = "gate@example.org"
 OWN = "what-alice-chose"
 
 
@@ -67,6 +68,18 @@ def test_who_sends_the_gates_own_mails_is_tried_too(house):
     assert done.exit_code == 1
     assert f"error: mail.sender: cannot connect to unix:{there}" in done.stderr
     assert "mail.sender" not in house.run("check", "--connect", ALICE).output
+
+
+def test_a_sender_that_is_not_the_logins_own_is_named(house):
+    house.add(GATE)
+    assert house.run("account", "set-upstream", GATE, "--login", BOB, "--login-only").exit_code == 0
+    with house.file.open("a", encoding="utf-8") as config:
+        config.write(f'\n[mail]\nsender = "{GATE}"\n')
+    done = house.run("check", "--connect")
+    assert done.exit_code == 1
+    refused = rf"refused the recipient: '553 5\.7\.1 <{GATE}>: Sender address rejected"
+    assert re.search(rf"error: mail\.sender: smtps://localhost:\d+ {refused}", done.stderr)
+    assert "hint: let that server take mails of this sender" in done.stderr
 
 
 def test_before_there_is_an_account_it_connects_alone(house, tmp_path):

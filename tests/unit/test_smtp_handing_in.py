@@ -1,5 +1,7 @@
 """A message of the gate's own is handed in: what is said, what each answer means, however it comes."""
 
+from dataclasses import replace
+
 import pytest
 
 from auth.secret import Secret
@@ -48,6 +50,8 @@ def test_a_message_that_is_taken(way):
         (1, b"450 4.2.0 grey\r\n", Verdict.LATER),
         (1, b"421 4.3.2 going down\r\n", Verdict.LATER),
         (1, b"550-5.1.1 no such\r\n550 5.1.1 mailbox\r\n", Verdict.NEVER),
+        (1, b"553 5.7.1 <gate@example.org>: Sender address rejected: not owned\r\n", Verdict.LATER),
+        (1, b"550 nobody\r\n", Verdict.NEVER),
         (2, b"250 what\r\n", Verdict.LATER),
         (2, b"554 no\r\n", Verdict.LATER),
         (3, b"451 later\r\n", Verdict.LATER),
@@ -63,6 +67,13 @@ def test_what_each_refusal_means(at, answer, verdict, way):
     assert outcome.cause.isprintable()
     assert said[: at + 1] == SAID[: at + 1]
     assert said[at + 1 :] in ([b"QUIT\r\n"], [b""])
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_whether_it_would_be_taken_is_asked_without_sending_anything(way):
+    outcome, said = play(GOOD, WAYS[way], replace(MAIL, text=b""))
+    assert outcome == Outcome(Verdict.TAKEN)
+    assert said == [*SAID[:2], b"QUIT\r\n"]
 
 
 def test_a_refusal_that_repeats_the_link_does_not_put_it_into_the_log():
