@@ -42,6 +42,7 @@ HEADERS: Final[Mapping[str, str]] = MappingProxyType(
         "Cross-Origin-Resource-Policy": "same-origin",
         "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
         "Cache-Control": "no-store",
+        "Server": "Wicketgate",
     }
 )
 """On every answer. Origins are told to ourselves alone, where POSTs are known by them (Fetch, `Origin`)."""
@@ -74,6 +75,8 @@ class Stopped(Exception):  # noqa: N818 - what became of a request
 
 def check_head(request: web.BaseRequest, is_ours: Callable[[str], bool]) -> None:
     """Look at the head. Raises Stopped."""
+    if request.version.major != 1:
+        raise Stopped(505, "this server speaks HTTP/1.1")
     names = [bytes(name).lower().decode("latin-1") for name, _ in request.raw_headers]
     if len(names) > PORTAL_FIELDS or any(names.count(name) > 1 for name in _ONCE):
         raise Stopped(400, "the request repeats what must be said once")

@@ -155,7 +155,7 @@ def visitor_of(connection: Connection) -> Visitor:
 
 
 class _Protocol(web.RequestHandler):
-    """aiohttp's, with our limits and our words for what went wrong."""
+    """aiohttp's, with our limits and our words for what went wrong; `Wire` says how long it may wait."""
 
     __slots__ = ("_is_bad", "_site")
 
@@ -164,7 +164,6 @@ class _Protocol(web.RequestHandler):
             server,
             loop=asyncio.get_running_loop(),
             access_log=_NO_LOG,
-            keepalive_timeout=0.0,  # ours counts
             lingering_time=0.0,
             max_line_size=PORTAL_FIELD_OCTETS,
             max_field_size=PORTAL_FIELD_OCTETS,

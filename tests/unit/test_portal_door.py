@@ -145,6 +145,7 @@ async def test_every_answer_carries_what_protects_it(tmp_path):
             policy = page.header("Content-Security-Policy")
             assert "default-src 'self'; frame-ancestors 'none'" in policy
             assert page.header("X-Frame-Options") == "DENY"
+            assert page.header("Server") == "Wicketgate", "versions are nobody's business"
             assert page.header("X-Content-Type-Options") == "nosniff"
             if not path.startswith("/static"):
                 assert page.header("Cache-Control") == "no-store"

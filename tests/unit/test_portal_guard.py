@@ -121,6 +121,15 @@ async def test_a_strange_path_leads_nowhere(tmp_path, log, path):
     assert not [record for record in log.records if record.levelname == "ERROR"]
 
 
+@pytest.mark.parametrize(("version", "answer"), [("1.0", 200), ("1.9", 400), ("2.0", 505)])
+async def test_another_version_is_not_spoken(tmp_path, log, version, answer):
+    async with portal_stage(tmp_path) as stage:
+        host = urlsplit(stage.url).netloc
+        raw = await stage.visitor().raw(f"GET /sign-in HTTP/{version}\r\nHost: {host}\r\n\r\n".encode())
+        assert status(raw) == answer
+    assert not [record for record in log.records if record.levelname == "ERROR"]
+
+
 async def test_an_upgrade_is_not_taken(tmp_path, log):
     async with portal_stage(tmp_path) as stage:
         host = urlsplit(stage.url).netloc

@@ -106,6 +106,15 @@ async def scene(house: House | None = None, patience: Patience | None = None):
         assert not [task for task in left if not task.done() and "wait_for" not in repr(task)], left
 
 
+async def read_answer(client: Connection) -> None:
+    """Read one answer of the house's, head and body."""
+    got = b""
+    while not got.endswith(b"\r\n\r\nxx"):
+        part = await client.receive()
+        assert part, "the connection has ended"
+        got += part
+
+
 @on_both_loops
 async def test_requests_in_a_row_are_answered_in_order():
     async with scene() as here:
@@ -114,6 +123,41 @@ async def test_requests_in_a_row_are_answered_in_order():
         assert raw.count(b"HTTP/1.1 200 OK") == 41
         assert here.house.asked == ["/"] * 40 + ["/last"]
         await asyncio.wait_for(here.serving, 5)
+
+
+@on_both_loops
+async def test_the_next_request_may_come_when_the_answer_has_been_read():
+    async with scene() as here:
+        for asked in range(3):
+            await here.client.send(GET)
+            await read_answer(here.client)
+            await until(lambda asked=asked: len(here.house.followed) == asked + 1)
+            await turns()
+        await here.client.send(LAST)
+        assert b"HTTP/1.1 200 OK" in await here.answers()
+        assert here.house.asked == ["/"] * 3 + ["/last"]
+
+
+@on_both_loops
+async def test_one_that_asks_nothing_more_is_let_go(log):
+    async with scene(patience=QUICK) as here:
+        await here.client.send(GET)
+        await read_answer(here.client)
+        assert await here.answers() == b""
+        await asyncio.wait_for(here.serving, 5)
+    assert words(log) == []
+
+
+@on_both_loops
+async def test_a_stop_ends_who_has_been_answered(log):
+    async with scene() as here:
+        await here.client.send(GET)
+        await read_answer(here.client)
+        await until(lambda: here.house.followed == ["sent"] and here.registry.under_way == 0)
+        here.registry.stop()
+        assert await here.answers() == b""
+        await asyncio.wait_for(here.serving, 5)
+    assert words(log) == []
 
 
 @on_both_loops
