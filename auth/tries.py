@@ -158,7 +158,7 @@ class Tries:
 def _too_many(seconds: float) -> AccountError:
     return AccountError(
         Problem.TOO_MANY_TRIES,
-        "too many wrong passwords or codes",
+        "there were too many wrong tries just now",
         f"try again in {in_words(seconds)}",
         retry_after_s=seconds,
     )

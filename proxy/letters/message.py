@@ -79,8 +79,11 @@ def _unstructured(text: str) -> str:
 
 
 def _folded(paragraph: str) -> str:
-    """Break a paragraph between words; a link stays whole."""
-    return textwrap.fill(paragraph, _COLUMNS, break_long_words=False, break_on_hyphens=False)
+    """Break the lines of a paragraph between words; a link stays whole."""
+    return "\n".join(
+        textwrap.fill(line, _COLUMNS, break_long_words=False, break_on_hyphens=False)
+        for line in paragraph.split("\n")
+    )
 
 
 def _message_id(envelope: Envelope) -> str:

@@ -133,10 +133,10 @@ def _revoked(facts: Facts, writer: From, email: str) -> _Said:
 
 def _all_revoked(facts: Facts, writer: From, email: str) -> _Said:
     why = _CAUSES.get(facts["deed"], "")
-    ended = [_called(one) for one in facts["app_passwords"]]
+    ended = [f"- {_called(one)}" for one in facts["app_passwords"]]
     return f"App passwords revoked for {email}", [
         f"App passwords of {email} were revoked{why}, {_by(facts)}:",
-        *(f"- {each}" for each in ended),
+        "\n".join(ended),
         "They open nothing any more. Each app needs another one.",
         _otherwise(writer),
     ]

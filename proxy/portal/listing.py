@@ -9,7 +9,7 @@ from typing import Final
 from auth.store import queries
 from auth.store.rows import AppPasswordRow, LastUse, SignInRecord
 from proxy.portal import words
-from proxy.portal.ends import end_of, why_ended
+from proxy.portal.ends import end_of, which_ended, why_ended
 from proxy.portal.sentences import DAY_S, Name, Sentence, counted, day, lately, moment
 
 SOON_S: Final = 14 * DAY_S
@@ -77,6 +77,15 @@ def ended(rows: Iterable[AppPasswordRow], refused: Refused, now: float) -> tuple
     found = [(end[0], row) for row in rows if (end := end_of(row, now)) is not None]
     found.sort(key=lambda pair: (pair[0], pair[1].id), reverse=True)
     return tuple(_ended(row, refused, now) for _, row in found)
+
+
+def last_ended(rows: Iterable[AppPasswordRow], now: float) -> Sentence:
+    """Say which one ended last, and why: `The last was Phone, which …`; nothing where none has ended."""
+    ends = [(end[0], row.id, row) for row in rows if (end := end_of(row, now)) is not None]
+    if not ends:
+        return Sentence()
+    row = max(ends)[2]
+    return Sentence("The last one was ", Name(row.label)) + which_ended(row, now) + Sentence(".")
 
 
 def _active(row: AppPasswordRow, successor: AppPasswordRow | None, uses: Uses, now: float) -> Active:

@@ -139,7 +139,7 @@ class Site:
         if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
             why = "something went wrong here; please tell whoever runs this server"
         host = self._ports.endpoints().host
-        return _dressed(rendering.html("stopped.html", {"why": why, "host": host}, status=status))
+        return _dressed(_stopped(status, why, host))
 
     async def _visit(self, request: web.BaseRequest, caller: Visitor) -> Visit:
         held = guard.token_of(request)
@@ -233,7 +233,7 @@ class Site:
         host = self._ports.endpoints().host
         match trouble:
             case Stopped(status, why):
-                return rendering.html("stopped.html", {"why": why, "host": host}, status=status)
+                return _stopped(status, why, host)
             case PrimaryOutage():
                 telling.of_outage(trouble, visit)
                 return rendering.html("away.html", {"what": "mail server", "host": host}, status=503)
@@ -243,6 +243,11 @@ class Site:
         number = secrets.token_hex(4)
         log.error("portal fault number=%s cause=%s", number, fault(trouble))
         return rendering.html("fault.html", {"number": number, "host": host}, status=500)
+
+
+def _stopped(status: int, why: str, host: str) -> web.Response:
+    title = "Not here" if status == HTTPStatus.NOT_FOUND else "That was not done"
+    return rendering.html("stopped.html", {"title": title, "why": why, "host": host}, status=status)
 
 
 def _dressed(response: web.Response, request: web.BaseRequest | None = None) -> web.Response:

@@ -178,3 +178,15 @@ def test_any_label_is_read_as_it_was_typed(label):
     assert octets.isascii()
     if label.isprintable():
         assert message["Subject"].rstrip() == f"App password revoked: {label}".rstrip()
+
+
+def test_those_that_ended_together_stand_under_each_other():
+    several = [facts(label)["app_passwords"][0] for label in ("phone", "a tablet " * 7, "printer")]
+    _, message = read(letter(K.ALL_REVOKED, facts(app_passwords=several), HOUSE, ALICE))
+    lines = message.get_content().splitlines()
+    first, last = (
+        next(n for n, line in enumerate(lines) if f'- "{label}"' in line) for label in ("phone", "printer")
+    )
+    assert (lines[first - 1], lines[last + 1]) == ("", "")
+    assert "" not in lines[first:last]
+    assert max(map(len, lines)) <= 78

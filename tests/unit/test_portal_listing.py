@@ -38,6 +38,17 @@ def test_an_active_one_says_what_it_is():
     assert (str(line.ends), line.ends_soon, line.can_be_renewed, line.notes) == ("never", False, False, ())
 
 
+def test_the_last_one_that_ended_is_named_with_why():
+    old = app_password(id="ap_0", label="Old", **REVOKED)
+    phone = app_password(
+        id="ap_1", label="Phone", revoked_at=NOW - DAY, revoked_why=RevokedWhy.PRIMARY_CHANGED
+    )
+    assert not listing.last_ended([], NOW)
+    assert str(listing.last_ended([old], NOW)) == "The last one was Old, which you revoked on 3 May."
+    said = "The last one was Phone, which ended when the primary password was changed on 4 May."
+    assert str(listing.last_ended([phone, old], NOW)) == said
+
+
 @pytest.mark.parametrize(
     ("uses", "used", "others"),
     [

@@ -14,7 +14,7 @@ from auth.minting import counted
 from auth.store import queries
 from proxy.portal import listing
 from proxy.portal.pages.own import HOME, cut, live, row_of, rows_of, take_news, uses_of
-from proxy.portal.sentences import Name
+from proxy.portal.sentences import Name, Sentence
 from proxy.portal.visit import Route, Visit
 
 
@@ -28,6 +28,7 @@ async def show(visit: Visit) -> web.Response:
         lines=lines,
         soon=[line for line in lines if line.ends_soon],
         number=len(counted(rows, visit.now)),
+        last=Sentence() if lines else listing.last_ended(rows, visit.now),
         limit=visit.ports.limit,
         ended=await take_news(visit),
     )
