@@ -1,7 +1,10 @@
 """The portal in a browser where Dovecot keeps the primary password: proved there, changed there."""
 
+from functools import partial
+
 import pytest
 
+from proxy.portal import rendering
 from support import imap
 from support.axe import Accessible
 from support.chromium import DESKTOP, PHONE, chromium, profile
@@ -25,7 +28,7 @@ def dovecot():
 
 @pytest.fixture(scope="module")
 def built(tmp_path_factory, dovecot):
-    """A gate that lets whoever has a mailbox come in, and has one account."""
+    """A gate that lets whoever has a mailbox come in and have two app passwords; it has one account."""
     folder = tmp_path_factory.mktemp("built")
     there = upstream(
         f"imaps://localhost:{dovecot.imaps}", dovecot.ca_file, signing_in(folder, dovecot.secret)
@@ -34,6 +37,9 @@ def built(tmp_path_factory, dovecot):
         make_mail_gate(folder / "gate", there, 'address = "embedded"'),
         'kind = "imap"\ncreate = "first-sign-in"',
     )
+    text = house.file.read_text("utf-8")
+    assert text.count("app_passwords = 25") == 1, "the first configuration reads otherwise by now"
+    house.file.write_text(text.replace("app_passwords = 25", "app_passwords = 2"), "utf-8")
     house.ask("account", "add", ALICE)
     return house
 
@@ -94,13 +100,43 @@ def test_an_invitation_proves_the_mailbox_and_a_changed_password_is_told(house, 
         until(lambda: person.page.reload() and "Phone, which ended when the primary password" in person.text)
 
 
-def test_who_has_a_mailbox_comes_without_an_invitation(house, browser):
-    with running_gate(house) as gate, profile(browser, scripts=False) as held:
-        person = Walk(held, fits)
-        person.go(gate.facts.get("portal_url") or f"https://localhost:{gate.facts['portal_port']}/")
+@pytest.mark.parametrize("look", [Accessible(), fits], ids=["axe", "phone without scripts"])
+def test_who_has_a_mailbox_comes_without_an_invitation_until_the_house_is_full(house, browser, look):
+    on_a_phone = look is fits
+    with (
+        running_gate(house) as gate,
+        profile(browser, size=PHONE if on_a_phone else DESKTOP, scripts=not on_a_phone) as held,
+    ):
+        person = Walk(held, look)
+        person.go(f"https://localhost:{gate.facts['portal_port']}/")
         prove(person, FIRST, BOB)
         assert person.path == "/second-factor", person.text
         person.enrol()
+        made = ["password", "create", BOB, "--label", "Tablet", "--scope", "mail", "--operator"]
+        gate.ask(*made, "--expires", "5d")
         with imap.connect(gate.facts) as client:
             client.login(BOB, person.generate("Phone", "mail"))
             assert client.select()[0] == "OK"
+        person.back_to_list()
+        assert "Tablet expires in 5 days" in person.text
+        person.follow("Generate Password…")
+        assert person.title == "No more app passwords"
+
+
+AWAY = rendering.html("away.html", {"what": "mail server", "host": "mail.example.org"}, status=503)
+FAULT = rendering.html("fault.html", {"number": "0a1b2c3d", "host": "mail.example.org"}, status=500)
+
+
+@pytest.mark.parametrize("look", [Accessible(), fits], ids=["axe", "phone"])
+def test_what_is_said_when_something_is_out_can_be_read(house, browser, look):
+    with running_gate(house) as gate, profile(browser, size=PHONE if look is fits else DESKTOP) as held:
+        for answer in (AWAY, FAULT):
+            url = f"https://localhost:{gate.facts['portal_port']}/{answer.status}"
+            held.page.route(url, partial(fulfilled, answer))
+            held.page.goto(url)
+            look(held)
+
+
+def fulfilled(answer, route) -> None:
+    """Let the portal have said this; what the page loads is the portal's own."""
+    route.fulfill(status=200, body=answer.text, content_type="text/html; charset=utf-8")
