@@ -15,8 +15,9 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from config.domain import DomainUpstreams
 from config.fields import CertificateName, ConfigPath, url_of
-from config.models import Config, Keys, Store
+from config.models import Config
 from config.sign_in import TrustedHeader
+from config.storing import Keys, Store
 from config.upstream import SERVICES, DavUpstream, ImapUpstream, SmtpUpstream, Upstreams
 
 M = TypeVar("M", bound=BaseModel)

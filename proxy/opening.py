@@ -14,8 +14,9 @@ from auth.keycheck import BadKey, KeyFault, WrongKeys, vouch
 from auth.seal import KeyRing
 from auth.store.errors import StoreMissing
 from auth.store.store import Store
-from config.models import Config, Keys
+from config.models import Config
 from config.problems import ConfigErrors, Problem
+from config.storing import Keys
 
 
 def key_ring(config: Config) -> KeyRing:

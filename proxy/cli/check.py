@@ -17,12 +17,12 @@ from auth.store.engine import BUSY_S
 from auth.store.errors import StoreMissing, StoreUnavailable
 from auth.store.rows import FeedMark
 from auth.store.store import Store
-from config import models
+from config import storing
 from config.inspect import inspect_parts
 from config.load import examine
-from config.models import Keys
 from config.parts import Parts
 from config.problems import ConfigErrors, Problem
+from config.storing import Keys
 from proxy.cli.app import Invocation
 from proxy.cli.output import MISUSED, REFUSED, complain, emit, json_option, plain, problem_facts, say
 from proxy.cli.questions import ask_hidden, primary_file_option, read_password
@@ -141,7 +141,7 @@ async def _store_problems(parts: Parts, file: Path, known: set[str]) -> list[Pro
     return problems
 
 
-def _foreign_files(store: models.Store, file: Path) -> Iterator[Problem]:
+def _foreign_files(store: storing.Store, file: Path) -> Iterator[Problem]:
     """Find store files that this user cannot use, and such as root has made in the server's own folder."""
     files = (("store.url", store.gate_file), ("store.activity_url", store.activity_file))
     for key, path in ((key, path.with_name(path.name + end)) for key, path in files for end in _BESIDE):
@@ -158,7 +158,7 @@ def _foreign_files(store: models.Store, file: Path) -> Iterator[Problem]:
 
 
 async def _gate_problems(
-    told: models.Store, keys: Keys | None, file: Path, *, missing_is_known: bool
+    told: storing.Store, keys: Keys | None, file: Path, *, missing_is_known: bool
 ) -> list[Problem]:
     """Open the gate file, and look whether the keys are those it was filled with."""
     try:
@@ -186,7 +186,7 @@ async def _key_problems(keys: Keys | None, store: Store, file: Path) -> list[Pro
     return key_problems(keys, await bad_keys(store, ring), file)
 
 
-async def _activity_problems(told: models.Store, file: Path) -> list[Problem]:
+async def _activity_problems(told: storing.Store, file: Path) -> list[Problem]:
     """Read from the activity file, if there is one, whether or not the gate file can be opened."""
     if not os.path.exists(told.activity_file):  # noqa: PTH110 - unlike Path's, this one never raises
         return []

@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 
 from config.address import Listen
-from config.models import Listeners
+from config.listening import Listeners
 from proxy.net.accept import AcceptLoop, listen
 from proxy.net.balancers import Balancers
 from proxy.net.connection import Connection
