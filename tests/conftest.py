@@ -17,8 +17,12 @@ settings.register_profile("wicketgate", deadline=None)
 settings.load_profile("wicketgate")
 
 
-def pytest_collection_finish():
-    """Take what is loaded by now out of the collector's way: tests that look for leaks collect often."""
+@pytest.fixture(scope="module", autouse=True)
+def _light_collector():
+    """Take what lives by now out of the collector's way: tests that look for leaks collect often.
+
+    Once would not do: pytest keeps three reports a test, soon more than all that the tests themselves make.
+    """
     gc.collect()
     gc.freeze()
 
