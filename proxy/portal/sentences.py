@@ -3,7 +3,7 @@
 A page shows a chosen name apart from our words, with a direction of its own, so that nothing an owner or a
 client calls itself can pass for words of ours; a moment is marked up for programs. Wherever Jinja puts a
 sentence it escapes itself (`__html__`), and `str()` of it is plain text. Moments are UTC, which is all that a
-server knows without a script in the browser; each page says so once.
+server knows, and each page says so once; `portal.js` says both in the zone of the device.
 """
 
 from __future__ import annotations

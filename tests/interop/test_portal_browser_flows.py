@@ -1,9 +1,13 @@
 """The whole portal as people see it, from an invitation to Done: any screen, with JavaScript or without."""
 
+import re
+import time
 from collections.abc import Iterator
+from datetime import datetime
 
 import pytest
 
+from proxy.portal.sentences import moment
 from support.chromium import DESKTOP, PHONE, Profile
 from support.portal_tour import tour
 from support.portal_walk import Street, code_of, street
@@ -12,7 +16,7 @@ from support.waiting import until
 
 @pytest.fixture(scope="module")
 def town(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Street]:
-    with street(tmp_path_factory.mktemp("portal"), 8) as standing:
+    with street(tmp_path_factory.mktemp("portal"), 10) as standing:
         yield standing
 
 
@@ -51,6 +55,49 @@ def test_what_is_copied_and_saved_is_what_is_shown(town: Street) -> None:
         assert saved.value.path().read_text("utf-8").splitlines()[-len(codes) :] == codes
         person.press("I have them")
         assert person.generate("Phone", "mail") == copied()
+
+
+EAST_S = 5 * 3600 + 1800  # of UTC, all year in India
+
+
+@pytest.mark.parametrize("scripts", [True, False], ids=["with JavaScript", "without"])
+def test_times_are_those_of_the_device_where_a_script_can_know_it(town: Street, scripts: bool) -> None:
+    _, link = town.invited()
+    ahead = EAST_S if scripts else 0
+    with town.walk(fits, zone="Asia/Kolkata", scripts=scripts) as person:
+        person.go(link)
+        assert (" UTC, and once" in person.text) != scripts
+        person.accept(link)
+        person.enrol()
+        person.generate("Phone", "mail", expires="in 30 days")
+        shown = person.page.locator("main time")
+        ends = datetime.fromisoformat(shown.get_attribute("datetime")).timestamp()
+        assert shown.inner_text() == moment(int(ends) + ahead, time.time() + ahead).text
+        assert ("Times are those of this device." in person.text) == scripts
+        assert ("Times are UTC." in person.text) != scripts
+
+
+DAYS_AGO = {  # what the server says, and of which day: what is said here, which is this clock behind this
+    ("14:05", 0): "",
+    ("14:05", 1): "{day}, ",
+    ("today at 14:05", 0): "today at ",
+    ("today at 14:05", 1): "on {day}, ",
+    ("3 May, 14:05", 0): "{day}, ",
+}
+
+
+@pytest.mark.parametrize(("said", "days"), DAYS_AGO)
+def test_a_time_alone_is_of_today_and_another_says_its_day(town: Street, said: str, days: int) -> None:
+    with town.walk(zone="Asia/Kolkata") as person:
+        person.go(town.url)
+        then = "const then = new Date(now - days * 864e5)"
+        asked = f"([said, days]) => {{ {then}; return [here(said, then, null), dayOf(then)] }}"
+        shown, day = person.page.evaluate(asked, [said, days])
+        before, clock = shown[:-5], shown[-5:]
+        assert before == DAYS_AGO[said, days].format(day=day)
+        assert re.fullmatch(r"\d\d:\d\d", clock)
+        assert person.page.evaluate("here('3 May', now, null)") == person.page.evaluate("dayOf(now)")
+        assert person.page.evaluate("here('14:05', new Date(0), new Date(1e6))") == "05:30"
 
 
 def test_a_label_is_a_label_on_every_page_that_says_it(town: Street) -> None:

@@ -70,6 +70,7 @@ def profile(
     scripts: bool = True,
     dark: bool = False,
     scale: float = 1,
+    zone: str = "UTC",
 ) -> Iterator[Profile]:
     """A fresh profile that takes the demo's certificate; what it complained of fails the test at its end."""
     context = browser.new_context(
@@ -79,7 +80,7 @@ def profile(
         color_scheme="dark" if dark else "light",
         device_scale_factor=scale,
         locale="en-GB",
-        timezone_id="UTC",
+        timezone_id=zone,
     )
     context.set_default_timeout(_PATIENCE_MS)
     try:
