@@ -17,7 +17,8 @@ from auth.store import schema
 from auth.store.engine import Database
 from auth.store.errors import StoreUnavailable
 from auth.store.migrate import History, alembic_config, migrate
-from support.office import opened, raw
+from auth.store.store import Store
+from support.office import opened, raw, urls
 
 OPEN = """
 import sys
@@ -32,12 +33,15 @@ def mode(path: Path) -> int:
 
 
 async def test_an_empty_folder_becomes_a_private_store(tmp_path):
-    async with opened(tmp_path / "made" / "store") as store:
+    store = await Store.open(*urls(tmp_path / "made" / "store"), create=True)
+    try:
         assert (await store.feed_mark()).seq == 0
         await store.record_sign_ins([])
         files = sorted((tmp_path / "made" / "store").iterdir())
         assert {"gate.db", "gate.db-wal", "gate.db-shm", "activity.db"} <= {file.name for file in files}
         assert {mode(file) for file in files} == {0o600}
+    finally:
+        await store.close()
     assert mode(tmp_path / "made" / "store") == 0o700
 
 

@@ -2,9 +2,11 @@
 
 import sqlite3
 from collections.abc import AsyncIterator, Awaitable, Iterator
-from contextlib import asynccontextmanager, closing, contextmanager
+from contextlib import asynccontextmanager, closing, contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pyotp
@@ -17,6 +19,7 @@ from auth.hashing import Cost, Hasher
 from auth.keycheck import vouch
 from auth.seal import KeyRing
 from auth.secret import Secret
+from auth.store.migrate import History, migrate
 from auth.store.store import Store
 from scopes.model import Scope
 
@@ -109,9 +112,19 @@ def urls(folder: Path) -> tuple[str, str]:
     return f"sqlite:///{folder / 'gate.db'}", f"sqlite:///{folder / 'activity.db'}"
 
 
+@cache
+def _empty_store() -> bytes:
+    with TemporaryDirectory() as folder:
+        file = Path(folder) / "gate.db"
+        migrate(file, History.GATE, create=True, busy_s=5.0)
+        return file.read_bytes()
+
+
 @asynccontextmanager
 async def opened(folder: Path, *, busy_s: float = 5.0, tell_owners: bool = False) -> AsyncIterator[Store]:
-    """An open store in `folder`."""
+    """An open store in `folder`; a new one is a copy: the way to its schema takes longer than most tests."""
+    with suppress(FileExistsError), (folder / "gate.db").open("xb") as new:
+        new.write(_empty_store())
     store = await Store.open(*urls(folder), create=True, busy_s=busy_s, tell_owners=tell_owners)
     try:
         yield store

@@ -61,6 +61,17 @@ class Stage:
         return visitor, page
 
 
+def _certificate(folder: Path) -> CertificateFiles:
+    """What portals of one run show; the first one makes it."""
+    files = CertificateFiles(
+        names=("localhost",), certificate=folder / "server.pem", key=folder / "server.key"
+    )
+    if not files.certificate.exists():  # it is written last
+        make_authority(folder)
+        issue(folder, ["localhost", "127.0.0.1"])
+    return files
+
+
 @asynccontextmanager
 async def portal_stage(
     folder: Path,
@@ -73,18 +84,10 @@ async def portal_stage(
     """Serve the portal until the block ends."""
     async with AsyncExitStack() as stack:
         here = await stack.enter_async_context(office(folder, limit=limit))
-        make_authority(folder / "tls")
-        issue(folder / "tls", ["localhost", "127.0.0.1"])
-        files = [
-            CertificateFiles(
-                names=("localhost",),
-                certificate=folder / "tls" / "server.pem",
-                key=folder / "tls" / "server.key",
-            )
-        ]
-        context = server_context(files, ["http/1.1"])
+        files = _certificate(folder.parent / "the-portal's-tls")
+        context = server_context([files], ["http/1.1"])
         registry, strangers = Registry(), Strangers()
-        stage = Stage(here, "", str(folder / "tls" / "ca.pem"), registry, strangers)
+        stage = Stage(here, "", str(files.certificate.with_name("ca.pem")), registry, strangers)
 
         async def cut(revocation: Revocation) -> Reports:
             stage.cuts.append(revocation)
