@@ -22,7 +22,7 @@ from proxy.ports import Ports
 from proxy.sessions import Registry
 from proxy.upstreams.origin import Origin
 from scopes.model import Grant, Scope
-from support.sockets import GIVE_UP_S, Tls, connections, tcp_pair, turns
+from support.sockets import GIVE_UP_S, ReadsAhead, Tls, connections, tcp_pair, turns
 
 GRANT = Grant(
     account_id="ac_1",
@@ -171,7 +171,7 @@ class Stage:
         """A client that has read the greeting; when it leaves, its connection must have left nothing."""
         far, near = tcp_pair()
         task = self.serve(Connection(near, peer=ip_address("192.0.2.7")), implicit_tls=implicit_tls)
-        client = Client(Connection(far), task)
+        client = Client(ReadsAhead(far), task)
         try:
             if implicit_tls:
                 await client.secure(self.tls)

@@ -87,6 +87,22 @@ def reset(sock: socket.socket) -> None:
     sock.close()
 
 
+class ReadsAhead(Connection):
+    """A client's end that takes all that has come. Octet by octet, TLS turns the loop for each."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        super().__init__(sock)
+        self._ahead = b""
+
+    async def receive(self, limit: int = 65_536) -> bytes:
+        """See `Connection`; in clear nothing is taken before it is wanted, for a handshake may follow."""
+        if not self.secure:
+            return await super().receive(limit)
+        octets = self._ahead or await super().receive()
+        self._ahead = octets[limit:]
+        return octets[:limit]
+
+
 async def read_all(connection: Connection) -> bytes:
     """Everything up to the clean end."""
     parts = []
