@@ -2,8 +2,9 @@
 
 This is the one door for the command line and the portal. Proofs are looked at in `auth.proving`, app
 passwords made in `auth.minting` and renewed in `auth.renewing`, authenticators enrolled in `auth.enrolment`,
-addresses to send as listed in `auth.senders`, who accounts are upstream set in `auth.identities`; the words
-are in `auth.deed`.
+other names given in `auth.aliases`, addresses to send as listed in `auth.senders`, who accounts are upstream
+set in `auth.identities`; the words are in `auth.deed`.
+
 Nothing here revives a revoked app password, and nothing removed comes back: an email added again is a new
 account with a new id.
 
@@ -19,6 +20,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 
 from auth import apppassword, ids, names
+from auth.aliases import Aliases
 from auth.apppassword import AppPassword
 from auth.checks import check_kind, checked_alias, checked_email, must_be_free
 from auth.connecting import Connecting
@@ -108,6 +110,8 @@ class Accounts:
         """Who is signed in at the portal."""
         self.invitations = Invitations(store, self._prover, keys, book, now)
         """By which people come in for the first time."""
+        self.aliases = Aliases(store, now)
+        """Under which other names accounts sign in."""
         self.senders = Senders(store, now)
         """What accounts may send as."""
         self.identities = Identities(store, keys, now)
@@ -212,36 +216,6 @@ class Accounts:
     def primary_elsewhere(self, email: str) -> bool:
         """Whether a mail server keeps the primary password of an account."""
         return self._prover.primaries.elsewhere(email)
-
-    # --- names ----------------------------------------------------------------------------------------------
-
-    async def add_alias(self, name: str, alias: str, actor: Actor) -> None:
-        """Let `alias` sign in to the account; no other account may have it."""
-        wanted = checked_alias(alias)
-
-        def deed(tx: Tx) -> None:
-            account = account_named(tx, name)
-            must_be_free(tx, (wanted,))
-            deeds.insert_name(tx, account.id, wanted, is_email=False)
-            self._conclude(tx, account, actor, Mark(deed=ChangeKind.ALIAS_ADDED, detail=wanted))
-
-        await self._store.write(deed)
-
-    async def remove_alias(self, name: str, alias: str, actor: Actor) -> None:
-        """Let `alias` sign in no more; the account's email is not an alias."""
-        wanted = checked_alias(alias)
-
-        def deed(tx: Tx) -> None:
-            account = account_named(tx, name)
-            if not deeds.delete_alias(tx, account.id, wanted):
-                raise AccountError(
-                    Problem.NO_SUCH_ALIAS,
-                    f"{account.email} has no alias {wanted}",
-                    f"those it has: {', '.join(account.aliases) or 'none'}",
-                )
-            self._conclude(tx, account, actor, Mark(deed=ChangeKind.ALIAS_REMOVED, detail=wanted))
-
-        await self._store.write(deed)
 
     # --- second factor --------------------------------------------------------------------------------------
 

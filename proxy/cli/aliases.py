@@ -40,7 +40,7 @@ def list_aliases(invocation: Invocation, email: str, as_json: bool) -> None:
 def add(invocation: Invocation, email: str, name: str, as_json: bool) -> None:
     """Let ALIAS sign in as EMAIL."""
     with Desk(invocation.config()) as desk:
-        desk.run(desk.accounts.add_alias(email, name, operator()))
+        desk.run(desk.accounts.aliases.add(email, name, operator()))
         row = desk.run(desk.accounts.find(email))
     _answer(row, f"{name} now signs in as {row.email}", as_json=as_json)
 
@@ -54,7 +54,7 @@ def remove(invocation: Invocation, email: str, name: str, as_json: bool) -> None
     """Let ALIAS sign in as EMAIL no more."""
     with Desk(invocation.config()) as desk:
         email = desk.run(desk.accounts.find(email)).email  # which may be called by the alias that goes
-        desk.run(desk.accounts.remove_alias(email, name, operator()))
+        desk.run(desk.accounts.aliases.remove(email, name, operator()))
         row = desk.run(desk.accounts.find(email))
     _answer(row, f"{name} no longer signs in as {row.email}", as_json=as_json)
 

@@ -139,7 +139,7 @@ async def test_a_client_acts_as_any_name_of_the_account_and_as_no_other(tmp_path
 
     async with scene(tmp_path, tls, [GREETING, SIGN_IN, WELCOME]) as now:
         secret = (await now.mint()).split()[-1]
-        await now.office.accounts.add_alias(ALICE, "al", OPERATOR)
+        await now.office.accounts.aliases.add(ALICE, "al", OPERATOR)
         await now.office.person(BOB)
         async with now.stage.client() as client:
             for names in ((BOB, ALICE), (BOB, "al"), ("nobody", ALICE), (ALICE, BOB)):

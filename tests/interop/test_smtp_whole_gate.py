@@ -196,7 +196,7 @@ async def test_other_scopes_and_other_secrets_get_the_documented_words(tmp_path,
 async def test_a_client_acts_as_any_name_of_the_account_and_as_no_other(tmp_path, tls):
     async with scene(tmp_path, tls) as now:
         secret = await now.mint()
-        await now.office.accounts.add_alias(ALICE, "al", OPERATOR)
+        await now.office.accounts.aliases.add(ALICE, "al", OPERATOR)
         await now.office.person(BOB)
         async with now.stage.client() as client:
             await hello(client)

@@ -55,7 +55,7 @@ async def test_a_name_belongs_to_one_account(tmp_path, taken):
             await here.person(BOB, aliases=[taken])
         assert refused.value.problem is Problem.NAME_TAKEN
         with pytest.raises(AccountError) as refused:
-            await here.accounts.add_alias("carol@example.org", taken, OPERATOR)
+            await here.accounts.aliases.add("carol@example.org", taken, OPERATOR)
         assert refused.value.problem is Problem.NAME_TAKEN
         with pytest.raises(AccountError) as refused:
             await here.accounts.find(BOB)
@@ -74,9 +74,9 @@ async def test_aliases_come_and_go_and_each_is_a_change(tmp_path):
     async with office(tmp_path) as here:
         await here.person()
         number = (await here.store.feed_mark()).seq
-        await here.accounts.add_alias(ALICE, "Al", OPERATOR)
+        await here.accounts.aliases.add(ALICE, "Al", OPERATOR)
         assert (await here.accounts.find("al")).aliases == ("al",)
-        await here.accounts.remove_alias("al", "AL", OPERATOR)
+        await here.accounts.aliases.remove("al", "AL", OPERATOR)
         assert (await here.accounts.find(ALICE)).aliases == ()
         assert [each.kind for each in await here.store.changes_since(number)] == [
             ChangeKind.ALIAS_ADDED,
@@ -90,7 +90,7 @@ async def test_only_an_alias_of_its_own_is_removed(tmp_path, alias):
         await here.person(ALICE, aliases=["al"])
         await here.person(BOB, aliases=["other"])
         with pytest.raises(AccountError) as refused:
-            await here.accounts.remove_alias(ALICE, alias, OPERATOR)
+            await here.accounts.aliases.remove(ALICE, alias, OPERATOR)
         assert refused.value.problem is Problem.NO_SUCH_ALIAS
         assert (await here.accounts.find("other")).email == BOB
 
@@ -100,7 +100,7 @@ async def test_an_alias_is_a_clean_name(tmp_path):
         await here.person()
         for alias in ("", "two words", "k7mq2xwdhnrp4tvc9zsa"):
             with pytest.raises(AccountError) as refused:
-                await here.accounts.add_alias(ALICE, alias, OPERATOR)
+                await here.accounts.aliases.add(ALICE, alias, OPERATOR)
             assert refused.value.problem is Problem.BAD_NAME
 
 

@@ -39,7 +39,7 @@ async def test_a_removed_alias_is_no_sender_any_more(tmp_path):
     async with office(tmp_path) as here:
         await here.person(ALICE, aliases=["al@example.org"])
         assert await addresses(here) == (ALICE, "al@example.org")
-        await here.accounts.remove_alias(ALICE, "al@example.org", OPERATOR)
+        await here.accounts.aliases.remove(ALICE, "al@example.org", OPERATOR)
         assert await addresses(here) == (ALICE,)
 
 

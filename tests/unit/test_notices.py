@@ -87,7 +87,7 @@ async def test_one_for_all_that_a_deed_ends(here, deed):
 
 
 async def test_what_ends_nothing_is_no_news(here):
-    await here.accounts.add_alias(ALICE, "ally", OPERATOR)
+    await here.accounts.aliases.add(ALICE, "ally", OPERATOR)
     await here.accounts.set_primary(ALICE, PRIMARY, OPERATOR)
     await here.accounts.disable(ALICE, OPERATOR)
     assert await told(here) == []
