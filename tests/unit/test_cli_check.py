@@ -21,11 +21,17 @@ def wicketgate(*arguments: str | Path) -> Result:
     return CliRunner().invoke(program, [str(one) for one in arguments], prog_name="wicketgate")
 
 
-@pytest.fixture
-def config(tmp_path: Path) -> Path:
-    file = init_dir(tmp_path / "w")
+@pytest.fixture(scope="module")
+def first(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    file = init_dir(tmp_path_factory.mktemp("first") / "w")
     asyncio.run(make_store(load(file)))
     return file
+
+
+@pytest.fixture
+def config(tmp_path: Path, first: Path) -> Path:
+    """A configuration as `init` writes it, with its store: a copy, as keys and schema take longer than tests."""
+    return shutil.copytree(first.parent, tmp_path / "w") / first.name
 
 
 def test_check_says_everything_at_once(config: Path) -> None:
