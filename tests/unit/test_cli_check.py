@@ -30,7 +30,7 @@ def first(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def config(tmp_path: Path, first: Path) -> Path:
-    """A configuration as `init` writes it, with its store: a copy, as keys and schema take longer than tests."""
+    """A copy of what `init` writes, with its store: keys and schema take longer than a test."""
     return shutil.copytree(first.parent, tmp_path / "w") / first.name
 
 
