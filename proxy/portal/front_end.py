@@ -38,7 +38,12 @@ class PortalFrontEnd:
     def __init__(self, ports: Ports, portal: PortalPorts, settings: PortalSettings) -> None:
         self._ports = ports
         self._settings = settings
+        self._retired = False
         self._site = Site(portal, settings.is_ours, body_s=settings.patience.body_s)
+
+    def retire(self) -> None:
+        """Keep no connection for a further request: another configuration answers by now."""
+        self._retired = True
 
     async def greeted(self, connection: Connection, context: ssl.SSLContext) -> str | None:
         """Shake hands, and give the name the client asked for; the connection is closed where that fails."""
@@ -56,7 +61,8 @@ class PortalFrontEnd:
             if not connection.secure:
                 await self.greeted(connection, self._settings.tls())
             if not connection.closed:
-                await Talk(connection, self._ports, self._site, self._settings.patience).serve()
+                talk = Talk(connection, self._ports, self._site, self._settings.patience)
+                await talk.serve(lambda: self._retired)
         finally:
             self._ports.strangers.release(connection)
             connection.abort()

@@ -51,9 +51,11 @@ class Talk:
         self._answering: set[asyncio.Task[Any]] = set()
         self._requests = 0
         self._bad = False
+        self._retired: Callable[[], bool] = lambda: False
 
-    async def serve(self) -> None:
-        """Serve until it has ended. Raises nothing but CancelledError."""
+    async def serve(self, retired: Callable[[], bool] = lambda: False) -> None:
+        """Serve until it has ended; no further request once `retired`. Raises nothing but CancelledError."""
+        self._retired = retired
         server = web.Server(self._answer)
         with self._ports.registry.attempt(self._wire.close) as self._attempt:
             try:
@@ -99,7 +101,8 @@ class Talk:
         if answered.refused:
             self._ports.strangers.doubt(self._connection)
         response = answered.response
-        if self._stopping or (not self._known and self._requests >= COMMANDS_PER_CONNECTION):
+        too_many = not self._known and self._requests >= COMMANDS_PER_CONNECTION
+        if self._stopping or self._retired() or too_many:
             response.force_close()
         await response.prepare(request)
         await response.write_eof()

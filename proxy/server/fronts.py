@@ -106,6 +106,7 @@ async def front_ends(config: Config, stack: AsyncExitStack, base: Foundation) ->
             base.mailing.offer(Route(sender=config.mail.sender, writer=writer, upstream=smtp), stack)
     portal = _portal(config, base) if config.serves_portal else None
     if portal is not None:
+        stack.callback(portal.retire)
         handlers["portal"] = handlers["https"] = portal.handle
     if (dav := await dav_upstream(config, built_in, stack)) is not None:
         covers, other = config.tls.covers, config.portal.host

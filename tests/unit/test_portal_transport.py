@@ -78,6 +78,7 @@ class Scene:
     house: House
     registry: Registry
     serving: asyncio.Task
+    retired: asyncio.Event
 
     async def answers(self) -> bytes:
         """Give all that comes back, and leave."""
@@ -92,9 +93,10 @@ async def scene(house: House | None = None, patience: Patience | None = None):
     house, registry = house or House(), Registry()
     ports = Ports(gate=None, registry=registry, recorder=None, strangers=Strangers())
     talk = Talk(server, ports, house, patience)
-    serving = asyncio.create_task(talk.serve())
+    retired = asyncio.Event()
+    serving = asyncio.create_task(talk.serve(retired.is_set))
     try:
-        yield Scene(client, server, house, registry, serving)
+        yield Scene(client, server, house, registry, serving, retired)
     finally:
         client.abort()
         serving.cancel()
@@ -144,6 +146,20 @@ async def test_one_that_asks_nothing_more_is_let_go(log):
         await here.client.send(GET)
         await read_answer(here.client)
         assert await here.answers() == b""
+        await asyncio.wait_for(here.serving, 5)
+    assert words(log) == []
+
+
+@on_both_loops
+async def test_where_another_configuration_answers_it_is_kept_no_longer(log):
+    async with scene() as here:
+        await here.client.send(GET)
+        await read_answer(here.client)
+        here.retired.set()
+        await here.client.send(GET)
+        raw = await here.answers()
+        assert b"Connection: close" in raw
+        assert here.house.asked == ["/"] * 2
         await asyncio.wait_for(here.serving, 5)
     assert words(log) == []
 
