@@ -9,6 +9,7 @@ import pytest
 
 from support import imap, smtp
 from support.serving import make_gate, running_gate
+from support.waiting import until
 
 ALICE, BOB = "alice@example.org", "bob@example.org"
 HERE, ELSEWHERE = "127.0.0.0/8", "192.0.2.0/24"
@@ -84,9 +85,12 @@ def test_where_from_comes_on_top(gate, dial, post, limit):
     else:
         assert "but not from your address" in imap.refusal(client, ALICE, far)
         client.login(ALICE, near)
-    listed = {one["label"]: one for one in gate.ask("password", "list", ALICE)}
-    assert listed[f"near {limit}"]["networks"] == [HERE]
-    assert listed[f"near {limit}"][limit.strip("-").replace("-", "_")] is True
-    assert listed[f"near {limit}"]["last_used"] != []
+
+    def listed() -> dict:
+        return {one["label"]: one for one in gate.ask("password", "list", ALICE)}
+
+    until(lambda: listed()[f"near {limit}"]["last_used"] != [])
+    assert listed()[f"near {limit}"]["networks"] == [HERE]
+    assert listed()[f"near {limit}"][limit.strip("-").replace("-", "_")] is True
     refused = {one["label"]: one for one in gate.ask("password", "history", ALICE)}
     assert refused[f"far {limit}"]["last_used"] == []
