@@ -113,9 +113,16 @@ def crossed(request: web.BaseRequest) -> bool:
 
 
 def token_of(request: web.BaseRequest) -> Secret | None:
-    """Give what the cookie holds; None where it is missing, or was not made here."""
-    held = request.cookies.get(COOKIE)
-    return Secret(held) if held is not None and _TOKEN.match(held) else None
+    """Give what the cookie holds; None where it is missing, was not made here, or comes twice.
+
+    Pairs end at semicolons alone (RFC 6265 §4.2.1). A browser lets neighbours of our name set `a=b __Host-…`,
+    or a white space of Unicode before the name: whoever reads those as two, or as our name, gives the prefix
+    away, and with it whose session a visitor is in.
+    """
+    pairs = ";".join(request.headers.getall("Cookie", ())).split(";")
+    named = (pair.strip(" \t").partition("=") for pair in pairs)
+    held = [value for name, _, value in named if name == COOKIE]
+    return Secret(held[0]) if len(held) == 1 and _TOKEN.match(held[0]) else None
 
 
 def new_token(random: Callable[[int], str] = secrets.token_urlsafe) -> Secret:

@@ -77,6 +77,29 @@ async def test_a_cookie_that_was_planted_is_not_kept_at_sign_in(tmp_path):
         assert (await attacker.get("/confirm")).path == "/sign-in"
 
 
+@pytest.mark.parametrize("planted", ["a=b {}", 'a="b" {}', "a=b\t{}", "\u2000{}", "\xa0{}", "a=b,{}"])
+async def test_a_cookie_that_a_neighbour_may_set_is_never_taken_for_ours(tmp_path, planted):
+    async with portal_stage(tmp_path) as stage:
+        await stage.here.enrolled()
+        await stage.here.enrolled(BOB)
+        (alice, _), (bob, _) = await stage.signed_in(), await stage.signed_in(BOB)
+        hers, his = (f"{COOKIE}={visitor.cookies[COOKIE]}" for visitor in (alice, bob))
+        page = await alice.ask("GET", "/account", headers={"Cookie": f"{hers}; {planted.format(his)}"})
+        assert (page.path, BOB in page.text) == ("/account", False)
+        alone = await stage.visitor().ask("GET", "/account", headers={"Cookie": planted.format(his)})
+        assert alone.path == "/sign-in"
+
+
+async def test_of_two_cookies_of_our_name_none_is_believed(tmp_path):
+    async with portal_stage(tmp_path) as stage:
+        await stage.here.enrolled()
+        visitor, _ = await stage.signed_in()
+        ours = f"{COOKIE}={visitor.cookies[COOKIE]}"
+        for both in (f"{ours}; {COOKIE}={'A' * 43}", f"{COOKIE}={'A' * 43}; {ours}"):
+            page = await stage.visitor().ask("GET", "/account", headers={"Cookie": both})
+            assert page.path == "/sign-in"
+
+
 @pytest.mark.parametrize("passes", [IDLE_S + 1, ABSOLUTE_S + 1])
 async def test_a_session_ends_by_itself(tmp_path, passes):
     async with portal_stage(tmp_path) as stage:
