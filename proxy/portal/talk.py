@@ -102,7 +102,8 @@ class Talk:
             self._ports.strangers.doubt(self._connection)
         response = answered.response
         too_many = not self._known and self._requests >= COMMANDS_PER_CONNECTION
-        if self._stopping or self._retired() or too_many:
+        changes = "Upgrade" in request.headers  # what came behind it may be lost to the parser
+        if self._stopping or self._retired() or too_many or changes:
             response.force_close()
         await response.prepare(request)
         await response.write_eof()

@@ -139,6 +139,17 @@ async def test_an_upgrade_is_not_taken(tmp_path, log):
             assert status(await reader.readuntil(b"\r\n\r\n")) == 200
 
 
+async def test_nothing_behind_an_upgrade_is_read_as_a_request(tmp_path):
+    async with portal_stage(tmp_path) as stage:
+        host = urlsplit(stage.url).netloc
+        head = f"GET /sign-in HTTP/1.1\r\nHost: {host}\r\n"
+        asks = f"{head}Connection: upgrade\r\nUpgrade: h2c\r\n\r\n"
+        raw = await stage.visitor().raw(f"{asks}{head}\r\n".encode())
+        assert status(raw) == 200
+        assert b"Connection: close\r\n" in raw
+        assert raw.count(b"HTTP/1.1") == 1
+
+
 async def test_a_handshake_that_fails_is_one_line(tmp_path, log):
     async with portal_stage(tmp_path) as stage:
         parts = urlsplit(stage.url)
