@@ -9,7 +9,7 @@ import asyncio
 from typing import Final
 from urllib.parse import parse_qs
 
-from aiohttp import web
+from aiohttp import HttpVersion11, web
 
 from proxy.limits import PORTAL_FORM_OCTETS
 from proxy.portal.guard import Stopped
@@ -43,7 +43,7 @@ async def read_form(request: web.BaseRequest, within_s: float) -> dict[str, list
 
 
 async def _go_on(request: web.BaseRequest) -> None:
-    """Tell who asked first that the body may come (RFC 9110 §10.1.1). Raises ConnectionError."""
-    if "Expect" in request.headers:
+    """Tell who asked first to go on; HTTP/1.0 cannot ask (RFC 9110 §10.1.1). Raises ConnectionError."""
+    if "Expect" in request.headers and request.version >= HttpVersion11:
         await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
         request.writer.output_size = 0

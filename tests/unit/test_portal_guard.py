@@ -150,6 +150,14 @@ async def test_nothing_behind_an_upgrade_is_read_as_a_request(tmp_path):
         assert raw.count(b"HTTP/1.1") == 1
 
 
+async def test_an_older_client_is_told_nothing_before_its_answer(tmp_path):
+    async with portal_stage(tmp_path) as stage:
+        head, body = await signing_in(stage)
+        asks = f"{head.replace('HTTP/1.1', 'HTTP/1.0')}Expect: 100-continue\r\nContent-Length: {len(body)}"
+        raw = await stage.visitor().raw(f"{asks}\r\n\r\n{body}".encode())
+        assert status(raw) == 303
+
+
 async def test_a_handshake_that_fails_is_one_line(tmp_path, log):
     async with portal_stage(tmp_path) as stage:
         parts = urlsplit(stage.url)
